@@ -1,0 +1,1 @@
+"""Unfitted pipelines, and plain arithmetic on what they return."""

@@ -1,0 +1,1 @@
+"""The order of things: read tables, call pure functions, write tables."""

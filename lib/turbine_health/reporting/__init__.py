@@ -1,0 +1,1 @@
+"""Small pandas frames in, plotly figures and pages out. Never Spark."""

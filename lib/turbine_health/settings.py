@@ -1,0 +1,355 @@
+"""The settings: what every key means, its unit, its range and its default.
+
+Values come from, weakest first: the defaults here, `conf/base.yaml`, the file of `--config`,
+environment variables (`TURBINE_HEALTH__STORAGE__ROOT=…`), and `--set storage.root=…`.
+Unknown keys, repeated keys and values out of range are refused, all at once, before Spark starts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from turbine_health.errors import SettingsError
+from turbine_health.sources import Source
+
+ENVIRONMENT_PREFIX = "TURBINE_HEALTH__"
+Statistic = Literal["mean", "std", "min", "max", "last", "range", "count", "missing_share", "slope", "change"]
+
+
+class Section(BaseModel):
+    """Frozen; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StorageSettings(Section):
+    """Where the tables and pages are."""
+
+    root: str = Field("data/lake", description="Folder or URI; a table lies under root/<layer>/<table>.")
+    reports: str = Field("data/reports", description="Folder of the HTML pages.")
+
+
+class MlflowSettings(Section):
+    """Which MLflow server, and the names under which runs and models are kept there."""
+
+    tracking_uri: str = "sqlite:///data/mlflow.db"
+    artifact_location: str = Field("data/mlartifacts", description="Used when an experiment is first made.")
+    classifier_experiment: str = "Turbine_Failure_Prediction_Classification"
+    regressor_experiment: str = "Turbine_Time_to_Failure_Prediction_Regression"
+    classifier_model: str = "Model_A_Production"
+    regressor_model: str = "Model_B_Production"
+    connect_timeout_seconds: int = Field(20, ge=1, le=300)
+
+
+class SparkSettings(Section):
+    """What a session gets when it is not given by `spark-submit`."""
+
+    master: str = "local[*]"
+    driver_memory: str = Field("2g", pattern=r"^\d+[mg]$")
+    shuffle_partitions: int = Field(4, ge=1, le=10_000)
+    conf: dict[str, str] = Field(default_factory=dict, description="Any further Spark property.")
+
+
+class FailureMode(Section):
+    """How often one kind of failure strikes and how long it announces itself."""
+
+    rate_per_turbine_year: float = Field(ge=0, le=50)
+    degradation_days: tuple[float, float] = Field(description="Shortest and longest run-up; 0, 0 is sudden.")
+
+
+class SimulationSettings(Section):
+    """The built-in fleet: size, failures and dirt. The same seed writes the same bytes."""
+
+    output: str = "data/landing/simulated"
+    turbines: int = Field(20, ge=1, le=100_000)
+    days: int = Field(365, ge=1, le=3_650)
+    start: str = Field("2023-01-01", description="First day, UTC.")
+    sampling_minutes: int = Field(10, ge=1, le=60)
+    seed: int = 7
+    dirt: float = Field(1.0, ge=0, le=10, description="Multiplier of every kind of dirt; 0 writes clean logs.")
+
+
+class IngestSettings(Section):
+    """How raw logs are taken in."""
+
+    max_future_minutes: float = Field(60, ge=0, description="Later than this after receipt is `time in the future`.")
+    frozen_hours: float = Field(6, gt=0, description="The same value for this long while running is frozen.")
+    max_gap_steps: float = Field(3, gt=1, description="A step longer than this many samplings is a gap.")
+
+
+class FeatureSettings(Section):
+    """Which trailing statistics of which signals, on which grid."""
+
+    step_minutes: int = Field(60, ge=1, le=1_440, description="Length of a cell.")
+    every_hours: float = Field(6, gt=0, le=168, description="A window ends every so many hours.")
+    lookback_hours: tuple[int, ...] = Field((24, 168, 720), min_length=1)
+    signals: tuple[str, ...] = Field((), description="Empty: every signal of every source.")
+    statistics: tuple[Statistic, ...] = ("mean", "std", "min", "max")
+    min_coverage: float = Field(0.0, ge=0, le=1, description="A statistic of fewer readings than this share is null.")
+    chunk_days: int = Field(120, ge=1, description="A worker holds this many days of one turbine, plus the look-back.")
+
+    @model_validator(mode="after")
+    def _whole_cells(self) -> FeatureSettings:
+        if 1_440 % self.step_minutes:
+            raise ValueError("step_minutes must divide a day (1440)")
+        if (self.every_hours * 60) % self.step_minutes:
+            raise ValueError("every_hours must be a whole number of cells")
+        for hours in self.lookback_hours:
+            if (hours * 60) % self.step_minutes or hours <= 0:
+                raise ValueError(f"lookback of {hours} hours is not a whole number of {self.step_minutes}-minute cells")
+        return self
+
+
+class LabelSettings(Section):
+    """What counts as a failure ahead."""
+
+    horizon_days: float = Field(7, gt=0, le=365)
+    recovering_hours: float = Field(24, ge=0, description="After a repair, windows this young carry no label.")
+
+
+class SplitSettings(Section):
+    """Which rows train, validate and test. The embargo keeps a label from reaching over a border in time."""
+
+    strategy: Literal["time", "asset", "time_and_asset"] = "time"
+    test_share: float = Field(0.25, gt=0, lt=1)
+    validation_share: float = Field(0.2, gt=0, lt=1)
+    embargo_days: float = Field(7, ge=0)
+    seed: int = 42
+
+
+class ForestSettings(Section):
+    """One forest. Defaults by measurement, see docs/benchmarks.md."""
+
+    trees: int = Field(100, ge=1, le=2_000)
+    depth: int = Field(10, ge=1, le=30)
+    min_rows_per_leaf: int = Field(5, ge=1)
+    features_per_split: str = Field("auto", description="auto, all, onethird, sqrt, log2, a count or a share.")
+    rows_per_tree: float = Field(1.0, gt=0, le=1)
+    bins: int = Field(64, ge=2, le=512)
+
+
+class ModelSettings(Section):
+    """Both heads."""
+
+    kind: Literal["random_forest", "gradient_boosted"] = "random_forest"
+    classifier: ForestSettings = ForestSettings()
+    regressor: ForestSettings = ForestSettings()
+    time_to_failure_cap_days: float | None = Field(
+        60, gt=0, description="Days left are capped here in training: far failures look alike. Null: not capped."
+    )
+    interval_coverage: float = Field(0.8, gt=0, lt=1)
+    max_healthy_rows_per_failing_row: float | None = Field(
+        None, gt=0, description="Thin the healthy rows of the training part to this ratio, with weights. Null: keep all."
+    )
+    seed: int = 42
+
+
+class CostSettings(Section):
+    """What errors and actions cost, in one currency."""
+
+    missed_failure: float = Field(100_000, ge=0, description="Unplanned repair and its standstill.")
+    caught_failure: float = Field(25_000, ge=0, description="Planned repair.")
+    needless_visit: float = Field(4_000, ge=0)
+    lost_energy_per_day: float = Field(2_000, ge=0)
+
+
+class ReportSettings(Section):
+    """What the console summary and the pages show."""
+
+    top_turbines: int = Field(10, ge=1, le=1_000)
+    signal_days: int = Field(90, ge=1)
+
+
+class Settings(Section):
+    """Everything a job can be told."""
+
+    storage: StorageSettings = StorageSettings()
+    mlflow: MlflowSettings = MlflowSettings()
+    spark: SparkSettings = SparkSettings()
+    simulation: SimulationSettings = SimulationSettings()
+    sources: tuple[Source, ...] = ()
+    ingest: IngestSettings = IngestSettings()
+    features: FeatureSettings = FeatureSettings()
+    labels: LabelSettings = LabelSettings()
+    split: SplitSettings = SplitSettings()
+    model: ModelSettings = ModelSettings()
+    costs: CostSettings = CostSettings()
+    report: ReportSettings = ReportSettings()
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Settings:
+        problems = []
+        if self.split.embargo_days < self.labels.horizon_days:
+            problems.append(
+                f"split.embargo_days ({self.split.embargo_days:g}) is shorter than labels.horizon_days "
+                f"({self.labels.horizon_days:g}), so training would see the test's future"
+            )
+        known = {signal.name for source in self.sources for signal in source.signals}
+        unknown = sorted(set(self.features.signals) - known) if known else []
+        if unknown:
+            problems.append(f"features.signals names {', '.join(unknown)}, which no source has ({', '.join(sorted(known))})")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def signal_names(self) -> tuple[str, ...]:
+        """Canonical names of all signals, in the order of the sources, each once."""
+        return tuple(dict.fromkeys(signal.name for source in self.sources for signal in source.signals))
+
+    @property
+    def feature_signals(self) -> tuple[str, ...]:
+        """Signals that features are built from."""
+        return self.features.signals or self.signal_names
+
+
+def load_settings(
+    config: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Read, merge and check all settings.
+
+    Args:
+        config: A YAML file whose values replace those of `conf/base.yaml`. Its optional
+            `extends` names further files, relative to itself.
+        overrides: `section.key=value` pairs, values in YAML.
+        environ: Where `TURBINE_HEALTH__SECTION__KEY` is looked up.
+
+    Returns:
+        Checked settings. `sources` entries given as paths are read as source descriptions.
+
+    Raises:
+        SettingsError: With every problem found, not only the first.
+    """
+    base = find_conf_file("base.yaml")
+    values = _read_with_parents(base) if base else {}
+    if config is not None:
+        values = _merged(values, _read_with_parents(_existing(Path(config))))
+    values = _merged(values, _from_environment(environ))
+    for pair in overrides:
+        values = _merged(values, _from_pair(pair))
+    values["sources"] = [_source(entry) for entry in values.get("sources") or []]
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_sentences(error), where=str(config or "settings"), hint="see conf/base.yaml") from None
+
+
+def find_conf_file(name: str) -> Path | None:
+    """`conf/NAME` of the checkout, of `TURBINE_HEALTH_HOME`, or of the working directory; None where absent."""
+    homes = [os.environ.get("TURBINE_HEALTH_HOME"), Path(__file__).resolve().parents[2], "."]
+    for home in homes:
+        if home and (path := Path(home) / "conf" / name).is_file():
+            return path
+    return None
+
+
+class _NoRepeats(yaml.SafeLoader):
+    """YAML that refuses a key given twice, which would silently win."""
+
+
+def _mapping_without_repeats(loader: _NoRepeats, node: yaml.MappingNode) -> dict[str, Any]:
+    seen: set[str] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_NoRepeats.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_repeats)
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise SettingsError("no such file", where=str(path), hint="give an existing YAML file")
+    return path
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_NoRepeats) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(" ".join(str(error).split()), where=str(path), hint="mend the YAML") from None
+    if not isinstance(values, dict):
+        raise SettingsError("expected a mapping of keys to values", where=str(path))
+    return values
+
+
+def _read_with_parents(path: Path) -> dict[str, Any]:
+    values = _read_yaml(path)
+    parents = values.pop("extends", [])
+    merged: dict[str, Any] = {}
+    for parent in [parents] if isinstance(parents, str) else parents:
+        merged = _merged(merged, _read_with_parents(_existing(path.parent / parent)))
+    return _merged(merged, values)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name in sorted(environ):
+        if name.startswith(ENVIRONMENT_PREFIX):
+            keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
+            values = _merged(values, _from_pair(f"{keys}={environ[name]}"))
+    return values
+
+
+def _from_pair(pair: str) -> dict[str, Any]:
+    keys, separator, text = pair.partition("=")
+    if not separator or not keys:
+        raise SettingsError(f"{pair!r} is not section.key=value", where="--set", hint="for example storage.root=/tmp/lake")
+    try:
+        value: Any = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    for key in reversed(keys.split(".")):
+        value = {key: value}
+    return dict(value)
+
+
+def _source(entry: Any) -> Any:
+    """A source is a path, or a mapping that `extends` one and replaces some of its values."""
+    values = {"extends": entry} if isinstance(entry, str) else dict(entry)
+    where = str(values.get("extends", values.get("name", "sources")))
+    if "extends" in values:
+        values = _merged(_read_with_parents(_source_file(values.pop("extends"))), values)
+    try:
+        return Source.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_sentences(error), where=where, hint="see conf/sources/simulated.yaml") from None
+
+
+def _source_file(name: str) -> Path:
+    """The working directory's file, or the one of that name that comes with the project."""
+    path = Path(name)
+    packaged = find_conf_file(f"sources/{path.name}") if name.startswith("conf/sources/") else None
+    return _existing(packaged if packaged and not path.is_file() else path)
+
+
+def _sentences(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: {_words(problem)}" for problem in error.errors()
+    )
+
+
+def _words(problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "unknown key"
+    message: str = problem["msg"].removeprefix("Value error, ")
+    return message if problem["type"] == "value_error" else f"{message} (got {problem['input']!r})"

@@ -1,0 +1,188 @@
+"""What a source description (`conf/sources/NAME.yaml`) can say about a plant's raw logs.
+
+A description is all it takes to add a plant: no code. Everything it does not name is kept in
+bronze as text and ignored after it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+SIGNAL_NAME = r"^[a-z][a-z0-9]*(_[a-z0-9]+)+$"
+SOURCE_NAME = r"^[a-z][a-z0-9_]*$"
+
+
+class Description(BaseModel):
+    """Frozen; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Files(Description):
+    """Where the logs are and how they are cut into rows and fields."""
+
+    path: str = Field(description="File, folder or glob; relative to the working directory.")
+    format: Literal["csv", "json", "parquet"] = "csv"
+    delimiter: str = Field(",", description="One character, or `blanks` for runs of blanks.")
+    header: bool = True
+    columns: tuple[str, ...] = Field((), description="Column names in order, for files without a header.")
+    quote: str = '"'
+
+    @model_validator(mode="after")
+    def _named_columns(self) -> Files:
+        if self.format == "csv" and not self.header and not self.columns:
+            raise ValueError("files without a header need `columns`, the names in order")
+        return self
+
+
+class AssetId(Description):
+    """Which turbine a row belongs to: a column, a part of the file name, or both."""
+
+    column: str | None = None
+    file_pattern: str | None = Field(
+        None, description="Regular expression on the file name; its named groups can be used in `template`."
+    )
+    template: str = Field("{column}", description="`{column}` and the groups of `file_pattern`, for example `{set}-{column}`.")
+    known: tuple[str, ...] = Field((), description="All turbines of the plant; empty accepts any.")
+
+    @model_validator(mode="after")
+    def _has_an_origin(self) -> AssetId:
+        if self.column is None and self.file_pattern is None:
+            raise ValueError("name a `column`, a `file_pattern`, or both")
+        return self
+
+
+class Timestamps(Description):
+    """When a row was measured, as text in a column."""
+
+    column: str
+    format: str | None = Field(None, description="Spark datetime pattern; empty means ISO 8601.")
+    time_zone: str | None = Field(None, description="IANA zone of times without an offset, e.g. `Europe/Paris`.")
+    file_time_zones: dict[str, str] = Field(
+        default_factory=dict, description="Glob on the file name -> IANA zone, for loggers left in local time."
+    )
+
+    @field_validator("time_zone", "file_time_zones")
+    @classmethod
+    def _known_zone(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        zones = value.values() if isinstance(value, dict) else [value] if value else []
+        for zone in zones:
+            if zone not in available_timezones():
+                raise ValueError(f"{zone!r} is not an IANA time zone")
+            ZoneInfo(zone)
+        return value
+
+
+class Counter(Description):
+    """When a row was measured, as a count of equal steps since a base date.
+
+    Count `first` covers `[base, base + unit)`, so its reading is stamped with the step's start.
+    """
+
+    column: str
+    unit: Literal["hours", "days"] = "days"
+    base: datetime
+    first: int = 1
+
+
+class Time(Description):
+    """Exactly one of a timestamp column and a counter column."""
+
+    timestamp: Timestamps | None = None
+    counter: Counter | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Time:
+        if (self.timestamp is None) == (self.counter is None):
+            raise ValueError("give either `timestamp` or `counter`")
+        return self
+
+
+class Signal(Description):
+    """One measured quantity. The canonical value is `raw * scale + offset`, in the name's unit."""
+
+    name: str = Field(pattern=SIGNAL_NAME, description="`<signal>_<unit>`, e.g. `bearing_temp_c`.")
+    column: str
+    unit: str = Field(description="Canonical unit in words, e.g. `deg C`.")
+    scale: float = 1.0
+    offset: float = 0.0
+    valid_range: tuple[float, float] | None = Field(None, description="Inclusive, in the canonical unit.")
+    missing_values: tuple[float, ...] = Field((), description="Raw values that mean `no reading`, e.g. -999.")
+    decimal_comma: bool = False
+    expected_constant: bool = Field(False, description="A setting, not a sensor: never called frozen.")
+
+    @field_validator("valid_range")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value and value[0] >= value[1]:
+            raise ValueError("the lower end must be below the upper end")
+        return value
+
+
+class EventLog(Description):
+    """Failures and repairs written down by people: a file of its own."""
+
+    kind: Literal["event_log"] = "event_log"
+    path: str
+    delimiter: str = ","
+    asset_column: str = "asset_id"
+    type_column: str | None = Field(None, description="failure, repair, maintenance or stop; empty: all failures.")
+    component_column: str | None = "component"
+    started_column: str = "failed_at"
+    ended_column: str | None = "repaired_at"
+    time_format: str | None = None
+    time_zone: str | None = None
+
+
+class LastReading(Description):
+    """Run to failure: the step after a series' last reading is its failure."""
+
+    kind: Literal["last_reading"] = "last_reading"
+    file_glob: str = Field("*", description="Only the series of these files end in failure, e.g. `train_*`.")
+
+
+class FlagColumn(Description):
+    """A column that is 1 while the turbine has failed."""
+
+    kind: Literal["flag_column"] = "flag_column"
+    column: str
+    failed_value: str = "1"
+
+
+class NoFailures(Description):
+    """The plant records none."""
+
+    kind: Literal["none"] = "none"
+
+
+Failures = Annotated[EventLog | LastReading | FlagColumn | NoFailures, Field(discriminator="kind")]
+
+
+class Source(Description):
+    """One plant's logs."""
+
+    name: str = Field(pattern=SOURCE_NAME)
+    description: str = ""
+    files: Files
+    asset_id: AssetId
+    time: Time
+    sampling_minutes: float = Field(gt=0, description="Nominal time between two readings of one turbine.")
+    signals: tuple[Signal, ...] = Field(min_length=1)
+    power_signal: str | None = Field(None, description="Tells running from standstill, for the health flags.")
+    wind_signal: str | None = Field(None, description="Tells calm from trouble, for the health flags.")
+    failures: Failures = NoFailures()
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Source:
+        names = [signal.name for signal in self.signals]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"signals named twice: {', '.join(repeated)}")
+        for role in (self.power_signal, self.wind_signal):
+            if role and role not in names:
+                raise ValueError(f"{role!r} is not one of the signals ({', '.join(names)})")
+        return self

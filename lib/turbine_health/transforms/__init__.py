@@ -1,0 +1,1 @@
+"""Pure functions on columns and frames: no session, no path, no action."""
