@@ -43,7 +43,7 @@ class TableStore:
 
     def exists(self, table: Table) -> bool:
         """Whether the table has been written yet."""
-        return DeltaTable.isDeltaTable(self.spark, self.path(table))
+        return bool(DeltaTable.isDeltaTable(self.spark, self.path(table)))
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
         """The table, at its newest or at a given version.
