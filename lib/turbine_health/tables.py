@@ -261,6 +261,7 @@ _PROVENANCE = [
     column("quality_status", TEXT, "ok, stale, sparse or no_data; not ok: no prediction", required=True),
     column("model_name", TEXT, "registered model", required=True),
     column("model_version", TEXT, "registered version", required=True),
+    column("model_role", TEXT, "champion: served to people when written; what_if: scored on request", required=True),
     column("run_id", TEXT, "MLflow run that trained it", required=True),
     column("features_version", LongType(), "Delta version of gold.window_features that was scored", required=True),
 ]
