@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,23 +57,30 @@ class SparkSettings(Section):
     conf: dict[str, str] = Field(default_factory=dict, description="Any further Spark property.")
 
 
-class FailureMode(Section):
-    """How often one kind of failure strikes and how long it announces itself."""
+class FailureRates(Section):
+    """How often each kind of failure strikes, per turbine and year; 0 switches it off."""
 
-    rate_per_turbine_year: float = Field(ge=0, le=50)
-    degradation_days: tuple[float, float] = Field(description="Shortest and longest run-up; 0, 0 is sudden.")
+    gearbox_bearing: float = Field(0.75, ge=0, le=50)
+    gearbox_oil: float = Field(0.6, ge=0, le=50)
+    generator: float = Field(0.65, ge=0, le=50)
+    hydraulics: float = Field(0.6, ge=0, le=50)
+    pitch: float = Field(0.55, ge=0, le=50)
+    electrical: float = Field(0.65, ge=0, le=50, description="Sudden: no sensor announces it.")
 
 
 class SimulationSettings(Section):
-    """The built-in fleet: size, failures and dirt. The same seed writes the same bytes."""
+    """The built-in fleet: size, failures and dirt. The same settings write the same bytes."""
 
-    output: str = "data/landing/simulated"
+    output: str = Field("data/landing/simulated", description="Folder that is replaced as a whole.")
     turbines: int = Field(20, ge=1, le=100_000)
     days: int = Field(365, ge=1, le=3_650)
-    start: str = Field("2023-01-01", description="First day, UTC.")
-    sampling_minutes: int = Field(10, ge=1, le=60)
-    seed: int = 7
+    start: date = Field(date(2023, 1, 1), description="First day, UTC.")
+    sampling_minutes: Literal[1, 2, 5, 10, 15, 20, 30, 60] = 10
+    seed: int = Field(7, ge=0)
     dirt: float = Field(1.0, ge=0, le=10, description="Multiplier of every kind of dirt; 0 writes clean logs.")
+    failures_per_turbine_year: FailureRates = FailureRates()
+    look_alikes: float = Field(1.0, ge=0, le=10, description="Multiplier of anomalies that no failure follows.")
+    signature_strength: float = Field(1.0, ge=0, le=10, description="How strongly faults show; 0: not at all.")
 
 
 class IngestSettings(Section):
