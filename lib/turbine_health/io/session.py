@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from turbine_health.settings import SparkSettings
+from turbine_health.settings import SparkSettings, find_conf_file
 
 # Delta drags in Hadoop, Parquet, log4j, slf4j, zstd and snappy jars that pyspark already carries.
 DELTA_PACKAGE = "io.delta:delta-spark_4.2_2.13:4.4.0"
@@ -36,13 +38,13 @@ def spark_session(app_name: str, settings: SparkSettings) -> Iterator[SparkSessi
     Under `spark-submit` the master, the memory and the jars are the submitter's; otherwise they
     come from `settings`.
     """
+    conf = {**SESSION_CONF, "spark.sql.shuffle.partitions": str(settings.shuffle_partitions)}
     builder = SparkSession.builder.appName(f"turbine-health-{app_name}")
-    conf = {**SESSION_CONF, "spark.sql.shuffle.partitions": str(settings.shuffle_partitions), **settings.conf}
     if not started_by_spark_submit():
+        _prepare_environment(settings.master)
         builder = builder.master(settings.master)
-        conf.setdefault("spark.driver.memory", settings.driver_memory)
-        conf.setdefault("spark.ui.enabled", "false")
-    for key, value in conf.items():
+        conf |= {"spark.driver.memory": settings.driver_memory, "spark.ui.enabled": "false", **_jars()}
+    for key, value in {**conf, **settings.conf}.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
@@ -55,3 +57,27 @@ def spark_session(app_name: str, settings: SparkSettings) -> Iterator[SparkSessi
 def started_by_spark_submit() -> bool:
     """Whether this Python was launched by `spark-submit`, which has made the JVM already."""
     return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def jars_folder() -> Path:
+    """Where set-up puts Delta's jars for sessions of this Python, so that a start asks no repository."""
+    _, artifact, version = DELTA_PACKAGE.split(":")
+    return Path(sys.prefix) / "share" / "turbine-health" / f"{artifact}-{version}"
+
+
+def _jars() -> dict[str, str]:
+    """The jars that set-up has fetched; empty where it has not, and Spark asks Maven's repository itself."""
+    jars = sorted(str(path) for path in (jars_folder() / "jars").glob("*.jar"))
+    return {"spark.jars": ",".join(jars), "spark.jars.packages": ""} if jars else {}
+
+
+def _prepare_environment(master: str) -> None:
+    """What Spark reads from the environment before it starts, where the user has not said otherwise."""
+    quiet_logs = find_conf_file("log4j2.properties")
+    if quiet_logs:
+        os.environ.setdefault("SPARK_CONF_DIR", str(quiet_logs.parent))
+    if master.startswith("local"):
+        # Nothing outside this machine can reach the driver, and its own name need not have an address.
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        # Spark's Python workers are else the first `python3` on PATH, which has none of our packages.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

@@ -1,0 +1,76 @@
+# Every command of this project. `make` or `make help` lists them; docs/operations.md says more.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV ?= .venv
+CONFIG ?= conf/simulated.yaml
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+READY_FOR_TESTS := $(VENV)/.ready-for-tests
+
+export PYTHON VENV CONFIG
+# Spark comes with the environment; another one on the machine is left out of it.
+unexport SPARK_HOME
+export SPARK_CONF_DIR ?= $(CURDIR)/conf
+# Only this machine can reach what a local run opens, and it starts where the host's name has no address.
+export SPARK_LOCAL_IP ?= 127.0.0.1
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z0-9_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+# --- set-up: done once, and again when what it depends on changes -----------------------------------
+
+.PHONY: setup
+setup: $(READY) ## Virtual environment, pinned packages, Delta's jars (and a JRE, as root on Debian)
+
+$(READY): bin/setup setup.py constraints.txt
+	@bin/setup run
+	@touch $@
+
+$(READY_FOR_TESTS): $(READY) bin/setup setup.py constraints.txt
+	@bin/setup test
+	@touch $@
+
+# --- use ------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(READY) ## Twenty wind turbines from raw logs to predictions, in a few minutes
+	@bin/demo
+
+.PHONY: sql
+sql: $(READY) ## A SQL shell on the tables: SELECT * FROM gold.failure_predictions
+	@bin/sql
+
+.PHONY: cmapss
+cmapss: $(READY) ## Train and score on NASA's C-MAPSS engines; prints RMSE and PHM08 score
+	@$(PY) benchmarks/cmapss.py
+
+.PHONY: ui
+ui: $(READY) ## MLflow's pages of the runs and models, on this machine only
+	@$(VENV)/bin/mlflow ui --backend-store-uri sqlite:///data/mlflow.db --host 127.0.0.1 --port $${PORT:-5000}
+
+# --- quality ----------------------------------------------------------------------------------------
+
+.PHONY: check
+check: $(READY_FOR_TESTS) ## Style, types and layers
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(PY) -m pytest tests/unit/test_layers.py
+
+.PHONY: test
+test: $(READY_FOR_TESTS) ## Every test
+	$(PY) -m pytest $(TESTS)
+
+# --- ship -------------------------------------------------------------------------------------------
+
+.PHONY: package
+package: $(READY) ## The wheel, and the same as .zip for spark-submit --py-files
+	@bin/package
+
+.PHONY: clean
+clean: ## Remove what the demo and builds wrote (the environment stays; see also: rm -rf .venv)
+	rm -rf data build dist spark-warehouse metastore_db derby.log .pytest_cache .mypy_cache .ruff_cache
