@@ -13,13 +13,19 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from turbine_health.errors import SettingsError
+from turbine_health.settings_files import (
+    existing_file,
+    find_conf_file,
+    from_environment,
+    from_pair,
+    merged_over,
+    read_with_parents,
+)
 from turbine_health.sources import Source
 
-ENVIRONMENT_PREFIX = "TURBINE_HEALTH__"
 Statistic = Literal["mean", "std", "min", "max", "last", "range", "count", "missing_share", "slope", "change"]
 
 
@@ -46,6 +52,9 @@ class MlflowSettings(Section):
     classifier_model: str = "Model_A_Production"
     regressor_model: str = "Model_B_Production"
     connect_timeout_seconds: int = Field(20, ge=1, le=300)
+    abandoned_after_hours: float = Field(
+        24, gt=0, description="A run still RUNNING that another host started this long ago is marked FAILED."
+    )
 
 
 class SparkSettings(Section):
@@ -60,12 +69,12 @@ class SparkSettings(Section):
 class FailureRates(Section):
     """How often each kind of failure strikes, per turbine and year; 0 switches it off."""
 
-    gearbox_bearing: float = Field(0.75, ge=0, le=50)
-    gearbox_oil: float = Field(0.6, ge=0, le=50)
-    generator: float = Field(0.65, ge=0, le=50)
-    hydraulics: float = Field(0.6, ge=0, le=50)
-    pitch: float = Field(0.55, ge=0, le=50)
-    electrical: float = Field(0.65, ge=0, le=50, description="Sudden: no sensor announces it.")
+    gearbox_bearing: float = Field(0.85, ge=0, le=50)
+    gearbox_oil: float = Field(0.75, ge=0, le=50)
+    generator: float = Field(0.8, ge=0, le=50)
+    hydraulics: float = Field(0.75, ge=0, le=50)
+    pitch: float = Field(0.75, ge=0, le=50)
+    electrical: float = Field(0.7, ge=0, le=50, description="Sudden: no sensor announces it.")
 
 
 class SimulationSettings(Section):
@@ -237,123 +246,49 @@ def load_settings(
         SettingsError: With every problem found, not only the first.
     """
     base = find_conf_file("base.yaml")
-    values = _read_with_parents(base) if base else {}
+    values = read_with_parents(base) if base else {}
     if config is not None:
-        values = _merged(values, _read_with_parents(_existing(Path(config))))
-    values = _merged(values, _from_environment(environ))
+        values = merged_over(values, read_with_parents(existing_file(Path(config))))
+    values = merged_over(values, from_environment(environ))
     for pair in overrides:
-        values = _merged(values, _from_pair(pair))
-    values["sources"] = [_source(entry) for entry in values.get("sources") or []]
+        values = merged_over(values, from_pair(pair))
+    problems: list[str] = []
+    sources = [_source(entry, problems) for entry in values.get("sources") or []]
     try:
-        return Settings.model_validate(values)
+        # Without the sources that cannot be read, checks against their signals would only repeat the complaint.
+        settings = Settings.model_validate({**values, "sources": () if problems else sources})
     except ValidationError as error:
-        raise SettingsError(_sentences(error), where=str(config or "settings"), hint="see conf/base.yaml") from None
+        problems += _sentences(error)
+    if problems:
+        raise SettingsError("; ".join(problems), where=str(config or "settings"), hint="see conf/base.yaml")
+    return settings
 
 
-def find_conf_file(name: str) -> Path | None:
-    """`conf/NAME` of the checkout, of `TURBINE_HEALTH_HOME`, or of the working directory; None where absent."""
-    homes = [os.environ.get("TURBINE_HEALTH_HOME"), Path(__file__).resolve().parents[2], "."]
-    for home in homes:
-        if home and (path := Path(home) / "conf" / name).is_file():
-            return path
-    return None
+def _source(entry: Any, problems: list[str]) -> Source | None:
+    """A source is a path, or a mapping that `extends` one and replaces some of its values.
 
-
-class _NoRepeats(yaml.SafeLoader):
-    """YAML that refuses a key given twice, which would silently win."""
-
-
-def _mapping_without_repeats(loader: _NoRepeats, node: yaml.MappingNode) -> dict[str, Any]:
-    seen: set[str] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
-        seen.add(key)
-    return {str(key): value for key, value in loader.construct_mapping(node, deep=True).items()}
-
-
-_NoRepeats.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_repeats)
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise SettingsError("no such file", where=str(path), hint="give an existing YAML file")
-    return path
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_NoRepeats) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(" ".join(str(error).split()), where=str(path), hint="mend the YAML") from None
-    if not isinstance(values, dict):
-        raise SettingsError("expected a mapping of keys to values", where=str(path))
-    return values
-
-
-def _read_with_parents(path: Path) -> dict[str, Any]:
-    values = _read_yaml(path)
-    parents = values.pop("extends", [])
-    merged: dict[str, Any] = {}
-    for parent in [parents] if isinstance(parents, str) else parents:
-        merged = _merged(merged, _read_with_parents(_existing(path.parent / parent)))
-    return _merged(merged, values)
-
-
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name in sorted(environ):
-        if name.startswith(ENVIRONMENT_PREFIX):
-            keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
-            values = _merged(values, _from_pair(f"{keys}={environ[name]}"))
-    return values
-
-
-def _from_pair(pair: str) -> dict[str, Any]:
-    keys, separator, text = pair.partition("=")
-    if not separator or not keys:
-        raise SettingsError(f"{pair!r} is not section.key=value", where="--set", hint="for example storage.root=/tmp/lake")
-    try:
-        value: Any = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = text
-    for key in reversed(keys.split(".")):
-        value = {key: value}
-    return dict(value)
-
-
-def _source(entry: Any) -> Any:
-    """A source is a path, or a mapping that `extends` one and replaces some of its values."""
+    What is wrong with it is added to `problems`, and the answer is None.
+    """
     values = {"extends": entry} if isinstance(entry, str) else dict(entry)
     where = str(values.get("extends", values.get("name", "sources")))
     if "extends" in values:
-        values = _merged(_read_with_parents(_source_file(values.pop("extends"))), values)
+        values = merged_over(read_with_parents(_source_file(values.pop("extends"))), values)
     try:
         return Source.model_validate(values)
     except ValidationError as error:
-        raise SettingsError(_sentences(error), where=where, hint="see conf/sources/simulated.yaml") from None
+        problems += [f"{where}: {sentence}" for sentence in _sentences(error)]
+        return None
 
 
 def _source_file(name: str) -> Path:
     """The working directory's file, or the one of that name that comes with the project."""
     path = Path(name)
     packaged = find_conf_file(f"sources/{path.name}") if name.startswith("conf/sources/") else None
-    return _existing(packaged if packaged and not path.is_file() else path)
+    return existing_file(packaged if packaged and not path.is_file() else path)
 
 
-def _sentences(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: {_words(problem)}" for problem in error.errors()
-    )
+def _sentences(error: ValidationError) -> list[str]:
+    return [f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: {_words(problem)}" for problem in error.errors()]
 
 
 def _words(problem: Any) -> str:
