@@ -1,0 +1,43 @@
+"""How a job ends: its exit code and its last line."""
+
+from __future__ import annotations
+
+import pytest
+
+from turbine_health.cli import job_parser, run_job
+from turbine_health.errors import SettingsError
+
+
+def test_a_job_that_is_done_ends_with_its_summary_and_0(capsys):
+    assert run_job("ingest", lambda argv: "3 rows", []) == 0
+    assert capsys.readouterr().out == "ingest: 3 rows\n"
+
+
+def test_what_the_user_can_mend_is_one_line_and_2(capsys):
+    def main(argv):
+        raise SettingsError("no such file", where="x.yaml", hint="give an existing YAML file")
+
+    assert run_job("ingest", main, []) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "ingest: x.yaml: no such file — give an existing YAML file\n"
+
+
+def test_a_bug_of_ours_keeps_its_traceback():
+    def main(argv):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_job("ingest", main, [])
+
+
+def test_every_job_takes_a_settings_file_and_any_number_of_replacements():
+    args = job_parser("ingest", "Take in logs.").parse_args(["--config", "a.yaml", "--set", "a.b=1", "--set", "c.d=2"])
+    assert (args.config, args.set) == ("a.yaml", ["a.b=1", "c.d=2"])
+
+
+def test_an_unknown_flag_is_the_user_s_to_mend(capsys):
+    with pytest.raises(SystemExit) as caught:
+        job_parser("ingest", "Take in logs.").parse_args(["--confg", "a.yaml"])
+    assert caught.value.code == 2
+    assert "--confg" in capsys.readouterr().err
