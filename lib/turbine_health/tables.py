@@ -30,6 +30,9 @@ TEXT, NUMBER, TIME, FLAG, COUNT, SMALL = (
     StringType(), DoubleType(), TimestampType(), BooleanType(), LongType(), IntegerType(),
 )  # fmt: skip
 
+# What a reader needs to ask "which rows were added since version 7?".
+CHANGE_FEED = (("delta.enableChangeDataFeed", "true"),)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -41,6 +44,7 @@ class Table:
     keys: tuple[str, ...] = ()
     cluster_by: tuple[str, ...] = ()
     description: str = ""
+    properties: tuple[tuple[str, str], ...] = ()
 
     @property
     def identifier(self) -> str:
@@ -68,21 +72,6 @@ def sensor_readings(signals: Sequence[str]) -> Table:
     )  # fmt: skip
 
 
-def signal_cells(signals: Sequence[str]) -> Table:
-    """Mergeable summary of the readings of one turbine in one cell. Grain: `asset_id`, `cell_start`."""
-    values = [column(cell_column(name, part), kind, f"{part} of {name}") for name in signals for part, kind in CELL_PARTS]
-    keys = [
-        column("asset_id", TEXT, "turbine", required=True),
-        column("cell_start", TIME, "start of the cell, included", required=True),
-        column("readings", COUNT, "rows of silver.sensor_readings in the cell", required=True),
-        column("flagged_readings", COUNT, "of them, rows with any quality flag"),
-    ]
-    return Table(
-        "gold", "signal_cells", StructType([*keys, *values]), ("asset_id", "cell_start"), ("asset_id", "cell_start"),
-        signal_cells.__doc__ or "",
-    )  # fmt: skip
-
-
 def window_features(features: Sequence[str]) -> Table:
     """Trailing statistics. Grain: one row per `asset_id` and `window_end`."""
     schema = StructType([*_WINDOW_KEYS, *_features(features)])
@@ -102,10 +91,6 @@ def training_examples(features: Sequence[str]) -> Table:
 
 
 # --- naming ---------------------------------------------------------------------------------------
-
-CELL_PARTS: tuple[tuple[str, DataType], ...] = (
-    ("count", COUNT), ("mean", NUMBER), ("m2", NUMBER), ("min", NUMBER), ("max", NUMBER), ("first", NUMBER), ("last", NUMBER),
-)  # fmt: skip
 
 _FEATURE = re.compile(r"^(?P<signal>[a-z0-9]+(?:_[a-z0-9]+)*)__(?P<stat>[a-z0-9]+(?:_[a-z0-9]+)*?)(?:_(?P<hours>\d+)h)?$")
 
@@ -138,11 +123,6 @@ def parse_feature_name(name: str) -> FeatureName:
 def feature_columns(columns: Iterable[str]) -> list[str]:
     """The feature columns among `columns`, in their order."""
     return [name for name in columns if not name.startswith("_") and _FEATURE.match(name)]
-
-
-def cell_column(signal: str, part: str) -> str:
-    """Column of `gold.signal_cells`: `bearing_temp_c__m2`."""
-    return f"{signal}__{part}"
 
 
 def schema_differences(actual: StructType, expected: StructType) -> list[str]:
@@ -242,12 +222,13 @@ ASSET_LIVES = Table(
     description="Runs between repairs. They do not overlap; the end is excluded.",
 )  # fmt: skip
 
+# Delta holds no NOT NULL inside an array, so that a reason is whole is held by a test instead.
 REASON = StructType([
-    column("feature", TEXT, "feature column", required=True),
+    column("feature", TEXT, "feature column"),
     column("value", NUMBER, "its value in this window; null: missing"),
     column("normal", NUMBER, "its median over healthy windows of the training part"),
-    column("contribution", NUMBER, "how far it moved raw_score, signed", required=True),
-    column("words", TEXT, "the same for people", required=True),
+    column("contribution", NUMBER, "how far it moved raw_score, signed"),
+    column("words", TEXT, "the same for people"),
 ])  # fmt: skip
 
 _PREDICTION_KEYS = [
@@ -325,6 +306,7 @@ CHANGED_HOURS = Table(
     ]),
     cluster_by=("hour_start",),
     description="Which hours of silver.sensor_readings each ingest batch touched, so that features rebuild only those.",
+    properties=CHANGE_FEED,
 )  # fmt: skip
 
 FIXED_TABLES = (
