@@ -127,6 +127,8 @@ class TableStore:
             builder = builder.addColumn(
                 field.name, field.dataType, nullable=field.nullable, comment=field.metadata.get("comment")
             )
+        for key, value in table.properties:
+            builder = builder.property(key, value)
         if table.cluster_by:
             builder = builder.clusterBy(*table.cluster_by)
         builder.execute()
