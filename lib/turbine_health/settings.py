@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from turbine_health.errors import SettingsError
 from turbine_health.settings_files import (
@@ -27,6 +27,7 @@ from turbine_health.settings_files import (
 from turbine_health.sources import Source
 
 Statistic = Literal["mean", "std", "min", "max", "last", "range", "count", "missing_share", "slope", "change"]
+AssetStatistic = Literal["age_days", "flagged_share"]
 
 
 class Section(BaseModel):
@@ -100,16 +101,41 @@ class IngestSettings(Section):
     max_gap_steps: float = Field(3, gt=1, description="A step longer than this many samplings is a gap.")
 
 
-class FeatureSettings(Section):
+class FeatureSet(Section):
+    """Every statistic of every signal over every look-back.
+
+    `slope` is per day, by least squares; `change` is the mean over the shortest look-back minus the
+    mean over each longer one; `missing_share` counts what the sampling let expect; `std` is of a sample.
+    """
+
+    signals: tuple[str, ...] = Field((), description="Empty: every signal of every source.")
+    statistics: tuple[Statistic, ...] = ("mean", "std", "min", "max")
+    lookback_hours: tuple[int, ...] = Field((24, 168, 720), min_length=1)
+
+    @field_validator("lookback_hours")
+    @classmethod
+    def _ordered(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if min(value) <= 0 or len(set(value)) < len(value):
+            raise ValueError("look-backs must be positive and each given once")
+        return tuple(sorted(value))
+
+
+class FeatureSettings(FeatureSet):
     """Which trailing statistics of which signals, on which grid."""
 
     step_minutes: int = Field(60, ge=1, le=1_440, description="Length of a cell.")
     every_hours: float = Field(6, gt=0, le=168, description="A window ends every so many hours.")
-    lookback_hours: tuple[int, ...] = Field((24, 168, 720), min_length=1)
-    signals: tuple[str, ...] = Field((), description="Empty: every signal of every source.")
-    statistics: tuple[Statistic, ...] = ("mean", "std", "min", "max")
+    further_sets: tuple[FeatureSet, ...] = Field((), description="For signals or look-backs with other statistics.")
+    asset_statistics: tuple[AssetStatistic, ...] = Field(
+        ("age_days",), description="Of the turbine as a whole: days since its last repair; share of flagged readings."
+    )
     min_coverage: float = Field(0.0, ge=0, le=1, description="A statistic of fewer readings than this share is null.")
     chunk_days: int = Field(120, ge=1, description="A worker holds this many days of one turbine, plus the look-back.")
+
+    @property
+    def sets(self) -> tuple[FeatureSet, ...]:
+        """All feature sets, this one first."""
+        return (self, *self.further_sets)
 
     @model_validator(mode="after")
     def _whole_cells(self) -> FeatureSettings:
@@ -117,8 +143,8 @@ class FeatureSettings(Section):
             raise ValueError("step_minutes must divide a day (1440)")
         if (self.every_hours * 60) % self.step_minutes:
             raise ValueError("every_hours must be a whole number of cells")
-        for hours in self.lookback_hours:
-            if (hours * 60) % self.step_minutes or hours <= 0:
+        for hours in sorted({hours for each in self.sets for hours in each.lookback_hours}):
+            if (hours * 60) % self.step_minutes:
                 raise ValueError(f"lookback of {hours} hours is not a whole number of {self.step_minutes}-minute cells")
         return self
 
@@ -208,7 +234,8 @@ class Settings(Section):
                 f"({self.labels.horizon_days:g}), so training would see the test's future"
             )
         known = {signal.name for source in self.sources for signal in source.signals}
-        unknown = sorted(set(self.features.signals) - known) if known else []
+        named = {name for each in self.features.sets for name in each.signals}
+        unknown = sorted(named - known) if known else []
         if unknown:
             problems.append(f"features.signals names {', '.join(unknown)}, which no source has ({', '.join(sorted(known))})")
         if problems:
@@ -222,8 +249,9 @@ class Settings(Section):
 
     @property
     def feature_signals(self) -> tuple[str, ...]:
-        """Signals that features are built from."""
-        return self.features.signals or self.signal_names
+        """Signals that features are built from, in the order of the sources."""
+        wanted = {name for each in self.features.sets for name in each.signals or self.signal_names}
+        return tuple(name for name in self.signal_names if name in wanted)
 
 
 def load_settings(
