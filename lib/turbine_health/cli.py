@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
 from collections.abc import Callable, Sequence
 
 from turbine_health.errors import TurbineHealthError
-
-logger = logging.getLogger("turbine_health")
+from turbine_health.logs import say_last, start_logging
 
 EXIT_DONE = 0
 EXIT_OUR_BUG = 1
@@ -17,11 +14,16 @@ EXIT_USER_CAN_MEND = 2
 
 
 def job_parser(name: str, description: str) -> argparse.ArgumentParser:
-    """A parser with the flags that every job has: `--config`, `--set`, `--quiet`."""
-    parser = argparse.ArgumentParser(prog=f"jobs/{name}.py", description=description)
+    """A parser with the flags that every job has: `--config`, `--set`, `--quiet`, `--log`."""
+    parser = argparse.ArgumentParser(
+        prog=f"jobs/{name}.py",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_log_flags()],
+        allow_abbrev=False,
+    )
     parser.add_argument("--config", help="settings file, merged over conf/base.yaml")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="replace one setting")
-    parser.add_argument("--quiet", action="store_true", help="only the summary line and errors")
     return parser
 
 
@@ -37,12 +39,20 @@ def run_job(name: str, main: Callable[[Sequence[str] | None], str], argv: Sequen
         0 when done; 2 after one clear line for what the user can mend. Our own bugs keep
         their traceback, with which Python exits 1.
     """
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, stream=sys.stderr)
-    logging.getLogger("py4j").setLevel(logging.WARNING)
+    flags, _ = _log_flags().parse_known_args(argv)
     try:
+        start_logging(name, flags.log, flags.quiet)
         summary = main(argv)
     except TurbineHealthError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        say_last(f"{name}: {error}", flags.log, failed=True)
         return EXIT_USER_CAN_MEND
-    print(f"{name}: {summary}")
+    say_last(f"{name}: {summary}", flags.log)
     return EXIT_DONE
+
+
+def _log_flags() -> argparse.ArgumentParser:
+    """Read before the job's own flags, so that even a mistake among those is told in the right form."""
+    flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    flags.add_argument("--quiet", action="store_true", help="only the summary line and errors")
+    flags.add_argument("--log", choices=("text", "json"), default="text", help="lines for people, or JSON for a log collector")
+    return flags

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from turbine_health.run_id import current_run_id
+
 _PREFIX = "turbine_health.owner_"
 
 
@@ -32,7 +34,9 @@ class RunOwner:
         return cls(tags[f"{_PREFIX}host"], int(tags[f"{_PREFIX}pid"]), tags[f"{_PREFIX}began"])
 
     def as_tags(self) -> dict[str, str]:
-        return {f"{_PREFIX}host": self.host, f"{_PREFIX}pid": str(self.pid), f"{_PREFIX}began": self.began}
+        """The owner as a run's tags, with the run of the jobs that it works for."""
+        owner = {f"{_PREFIX}host": self.host, f"{_PREFIX}pid": str(self.pid), f"{_PREFIX}began": self.began}
+        return {**owner, "run_id": current_run_id()}
 
     def is_gone(self, started_at: datetime, now: datetime, elsewhere_hours: float) -> bool:
         """Whether the owner has ended. On another host nobody can look, so there age decides."""

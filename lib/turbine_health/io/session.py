@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from turbine_health.run_id import current_run_id
 from turbine_health.settings import SparkSettings, find_conf_file
 
 # Delta drags in Hadoop, Parquet, log4j, slf4j, zstd and snappy jars that pyspark already carries.
@@ -38,7 +40,12 @@ def spark_session(app_name: str, settings: SparkSettings) -> Iterator[SparkSessi
     Under `spark-submit` the master, the memory and the jars are the submitter's; otherwise they
     come from `settings`.
     """
-    conf = {**SESSION_CONF, "spark.sql.shuffle.partitions": str(settings.shuffle_partitions)}
+    conf = {
+        **SESSION_CONF,
+        "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
+        # Every commit's history says which run of the jobs made it (DESCRIBE HISTORY: userMetadata).
+        "spark.databricks.delta.commitInfo.userMetadata": json.dumps({"run_id": current_run_id(), "job": app_name}),
+    }
     builder = SparkSession.builder.appName(f"turbine-health-{app_name}")
     if not started_by_spark_submit():
         _prepare_environment(settings.master)

@@ -35,7 +35,8 @@ from pyspark.ml import PipelineModel
 
 from turbine_health.errors import TrackingError
 from turbine_health.io.run_owner import RunOwner
-from turbine_health.io.tracking_server import check_database, is_http, is_sql, masked, short_patience, unreachable
+from turbine_health.io.tracking_server import check_database, is_http, is_sql, short_patience, unreachable
+from turbine_health.redaction import masked
 from turbine_health.settings import MlflowSettings
 
 CHAMPION = "champion"

@@ -7,7 +7,6 @@ two; a job that is going to fail should say so before it has trained a forest.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,18 +16,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from turbine_health.errors import TrackingError
+from turbine_health.redaction import masked
 
 _SQL_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
-_CREDENTIALS = re.compile(r"(?<=://)([^:/@\s]+):([^@\s]+)@")
-
-
-def masked(text: str) -> str:
-    """The text with the password of every address in it replaced by stars.
-
-    >>> masked("postgresql://planner:s3cret@db:5432/mlflow")
-    'postgresql://planner:***@db:5432/mlflow'
-    """
-    return _CREDENTIALS.sub(r"\1:***@", text)
 
 
 def is_sql(uri: str) -> bool:
