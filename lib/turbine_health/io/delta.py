@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from delta.tables import DeltaTable
@@ -28,6 +29,12 @@ class Transaction:
 
     application: str
     number: int
+
+
+def is_changed(table: Table) -> str:
+    """For `update_if`: whether some column besides the keys is not what it was."""
+    others = [name for name in table.schema.names if name not in table.keys]
+    return " OR ".join(f"NOT (new.`{name}` <=> old.`{name}`)" for name in others)
 
 
 class TableStore:
@@ -70,6 +77,13 @@ class TableStore:
         row = DeltaTable.forPath(self.spark, self.path(table)).history(1).select("version").head()
         return int(row["version"]) if row else -1
 
+    def added_since(self, table: Table, version: int) -> DataFrame:
+        """Rows added after `version` to a table that is only appended to and keeps a change feed."""
+        if self.version(table) <= version:
+            return self.spark.createDataFrame([], table.schema)
+        reader = self.spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", version + 1)
+        return reader.load(self.path(table)).where("_change_type = 'insert'").select(*table.schema.names)
+
     def append(self, frame: DataFrame, table: Table, transaction: Transaction | None = None) -> WriteResult:
         """Add rows. With a `transaction` seen before, nothing is written."""
         return self._write(frame, table, "append", transaction=transaction)
@@ -80,18 +94,29 @@ class TableStore:
         """Replace all rows, or those that match `where`, in one commit; readers see before or after."""
         return self._write(frame, table, "overwrite", where=where, transaction=transaction)
 
+    def replace(self, frame: DataFrame, table: Table) -> WriteResult:
+        """Replace all rows and the schema in one commit, for a table whose columns follow from settings."""
+        return self._write(frame, table, "overwrite", options={"overwriteSchema": "true"})
+
     def merge(
-        self, frame: DataFrame, table: Table, *, update_if: str = "true", transaction: Transaction | None = None
+        self,
+        frame: DataFrame,
+        table: Table,
+        *,
+        update_if: str = "true",
+        within: str = "true",
+        transaction: Transaction | None = None,
     ) -> WriteResult:
         """Insert rows with new keys; update the others where `update_if` (`new.` and `old.` columns) holds.
 
         Keys must be unique in `frame`. Without a change no version is written when the source has no rows.
+        `within` is a condition on `old.` columns that every row of `frame` fulfils: it spares files.
         """
         if not self.exists(table):
             return self.append(frame, table, transaction)
         self._refuse_other_schema(frame, table, "cannot be written")
         before = self.version(table)
-        on = " AND ".join(f"new.`{key}` = old.`{key}`" for key in table.keys)
+        on = " AND ".join([*(f"new.`{key}` = old.`{key}`" for key in table.keys), f"({within})"])
         self._begin(transaction)
         try:
             (
@@ -107,13 +132,20 @@ class TableStore:
         return self._result(table, before)
 
     def _write(
-        self, frame: DataFrame, table: Table, mode: str, *, where: str | None = None, transaction: Transaction | None = None
+        self,
+        frame: DataFrame,
+        table: Table,
+        mode: str,
+        *,
+        where: str | None = None,
+        transaction: Transaction | None = None,
+        options: Mapping[str, str] | None = None,
     ) -> WriteResult:
         self._refuse_other_schema(frame, table, "cannot be written")
         if not self.exists(table):
             self._create(table)
         before = self.version(table)
-        writer = frame.select(*table.schema.names).write.format("delta").mode(mode)
+        writer = frame.select(*table.schema.names).write.format("delta").mode(mode).options(**options or {})
         if where is not None:
             writer = writer.option("replaceWhere", where)
         if transaction is not None:

@@ -1,0 +1,218 @@
+"""Which features there are, and their values for the windows of one turbine, in numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from turbine_health.settings import FeatureSettings
+from turbine_health.tables import FeatureName
+from turbine_health.transforms.kernels import (
+    Cells,
+    Floats,
+    Integers,
+    trailing_count,
+    trailing_extreme,
+    trailing_last,
+    trailing_moments,
+)
+
+ASSET = "asset"
+SECONDS_PER_HOUR = 3_600
+SECONDS_PER_DAY = 86_400
+# What a statistic needs of the kernels; the others need nothing but the count.
+_OF_MOMENTS = {"mean", "std", "slope", "change"}
+_OF_EXTREMES = {"min", "max", "range"}
+# Never withheld for low coverage: they say how much is missing.
+_ABOUT_COVERAGE = {"count", "missing_share"}
+
+
+@dataclass(frozen=True)
+class FeaturePlan:
+    """Everything that decides a feature's value, small enough to travel to every worker."""
+
+    step_seconds: int
+    every_cells: int
+    chunk_cells: int
+    min_coverage: float
+    signals: tuple[str, ...]
+    features: tuple[FeatureName, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Feature columns, in the order of the table."""
+        return [str(feature) for feature in self.features]
+
+    @property
+    def lookback_hours(self) -> list[int]:
+        """Every look-back that some feature uses, shortest first."""
+        return sorted({feature.lookback_hours for feature in self.features if feature.lookback_hours})
+
+    @property
+    def longest_lookback(self) -> int:
+        """In cells: how far back a window can see."""
+        return self.cells_in(self.lookback_hours[-1])
+
+    def cells_in(self, hours: int) -> int:
+        """Length of so many hours, in cells."""
+        return hours * SECONDS_PER_HOUR // self.step_seconds
+
+    @property
+    def cell_parts(self) -> list[str]:
+        """Parts of a cell that some feature needs, beside the count."""
+        used = {name for hours in self.lookback_hours for name in self.statistics(hours)}
+        needs = {"mean": _OF_MOMENTS, "m2": _OF_MOMENTS, "min": _OF_EXTREMES, "max": _OF_EXTREMES, "last": {"last"}}
+        return [part for part, statistics in needs.items() if used & statistics]
+
+    def statistics(self, lookback_hours: int) -> set[str]:
+        """Statistics of signals over one look-back, with the means that a change is made of."""
+        named = {each.statistic for each in self.features if each.lookback_hours == lookback_hours and each.signal != ASSET}
+        has_change = any(feature.statistic == "change" for feature in self.features)
+        return named | {"mean"} if has_change else named
+
+
+def feature_plan(settings: FeatureSettings, signals: Sequence[str]) -> FeaturePlan:
+    """What to compute, from the settings.
+
+    Args:
+        settings: The feature sets.
+        signals: Those meant by a set that names none, in the order of the columns.
+    """
+    shortest = min(hours for each in settings.sets for hours in each.lookback_hours)
+    features = [
+        FeatureName(signal, statistic, hours)
+        for each in settings.sets
+        for signal in each.signals or signals
+        for statistic in each.statistics
+        for hours in each.lookback_hours
+        if statistic != "change" or hours > shortest
+    ]
+    features += [FeatureName(ASSET, name, None if name == "age_days" else shortest) for name in settings.asset_statistics]
+    used = {feature.signal for feature in features}
+    step_seconds = settings.step_minutes * 60
+    return FeaturePlan(
+        step_seconds=step_seconds,
+        every_cells=round(settings.every_hours * SECONDS_PER_HOUR / step_seconds),
+        chunk_cells=settings.chunk_days * SECONDS_PER_DAY // step_seconds,
+        min_coverage=settings.min_coverage,
+        signals=tuple(signal for signal in signals if signal in used),
+        features=tuple(dict.fromkeys(features)),
+    )
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What a worker holds of one turbine: its cells without gaps.
+
+    The arrays beside `cells` have one row, the turbine's. `last_usable` is in seconds since 1970;
+    it and `expected` mean nothing where `usable` is 0.
+    """
+
+    cells: Cells
+    readings: Floats
+    usable: Floats
+    flagged: Floats
+    expected: Floats
+    last_usable: Floats
+
+    def since(self, start: int) -> Slice:
+        """The cells from absolute index `start` on."""
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "cells"}
+        skipped = max(start - self.cells.first, 0)
+        return Slice(cells=self.cells.since(start), **{name: values[:, skipped:] for name, values in own.items()})
+
+
+def window_values(held: Slice, ends: Integers, life_starts: Floats, plan: FeaturePlan) -> dict[str, Floats]:
+    """Features, coverage and freshness of one turbine's windows.
+
+    No window reaches over the start of a life. The first life starts with the first reading, so only
+    later ones cut; a cell that mixes standstill and new life belongs to neither.
+
+    Args:
+        held: Cells from the longest look-back before the first window to the last window's end.
+        ends: Ascending window ends, as absolute cell indices.
+        life_starts: Ascending, seconds since 1970; empty where no life is known.
+        plan: What to compute.
+
+    Returns:
+        One array a column, as long as `ends`; NaN where a value is not defined.
+    """
+    cuts = np.ceil(life_starts / plan.step_seconds).astype(np.int64)
+    life_of_end = np.maximum(np.searchsorted(cuts, ends, side="right") - 1, 0)
+    parts = []
+    for life in np.unique(life_of_end):
+        of_life = ends[life_of_end == life]
+        born = float(life_starts[life]) if life_starts.size else np.nan
+        parts.append(_values_in_life(held.since(int(cuts[life])) if life > 0 else held, of_life, born, plan))
+    values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {**values, "data_age_hours": _data_age_hours(held, ends, plan)}
+
+
+def _values_in_life(held: Slice, ends: Integers, born: float, plan: FeaturePlan) -> dict[str, Floats]:
+    """Columns of the windows of one life, which began `born` seconds after 1970 (NaN: not known)."""
+    values = {str(FeatureName(ASSET, "age_days")): (ends * plan.step_seconds - born) / SECONDS_PER_DAY}
+    first = held.cells.first
+    shortest_mean = None
+    for hours in plan.lookback_hours:
+        lookback = plan.cells_in(hours)
+        expected = _expected_readings(held, ends, lookback, born, plan)
+        statistics = _statistics(held.cells, ends, hours, plan)
+        if "mean" in statistics:
+            shortest_mean = statistics["mean"] if shortest_mean is None else shortest_mean
+            statistics["change"] = shortest_mean - statistics["mean"]
+        present = _share(statistics["count"], expected)
+        statistics["missing_share"] = 1 - present
+        for name, statistic in statistics.items():
+            kept = statistic if name in _ABOUT_COVERAGE else np.where(present >= plan.min_coverage, statistic, np.nan)
+            values.update({str(FeatureName(signal, name, hours)): kept[row] for row, signal in enumerate(plan.signals)})
+        if hours == plan.lookback_hours[0]:
+            readings = trailing_count(held.readings, first, ends, lookback)
+            flagged = trailing_count(held.flagged, first, ends, lookback)
+            values[str(FeatureName(ASSET, "flagged_share", hours))] = _ratio(flagged, readings)[0]
+            values["coverage"] = _share(trailing_count(held.usable, first, ends, lookback), expected)[0]
+    return values
+
+
+def _statistics(cells: Cells, ends: Integers, hours: int, plan: FeaturePlan) -> dict[str, Floats]:
+    """Statistic → signals × windows, over one look-back; what no feature needs is left out."""
+    lookback, wanted = plan.cells_in(hours), plan.statistics(hours)
+    cells_per_day = SECONDS_PER_DAY / plan.step_seconds
+    first = cells.first
+    found = {"count": trailing_count(cells.count, first, ends, lookback)}
+    if wanted & _OF_MOMENTS:
+        moments = trailing_moments(cells, ends, lookback)
+        found |= {"mean": moments.mean, "std": moments.std, "slope": moments.slope * cells_per_day}
+    if wanted & _OF_EXTREMES:
+        low = trailing_extreme(cells.low, first, ends, lookback, np.minimum, np.inf)
+        high = trailing_extreme(cells.high, first, ends, lookback, np.maximum, -np.inf)
+        found |= {"min": low, "max": high, "range": high - low}
+    if "last" in wanted:
+        found["last"] = trailing_last(cells.last, cells.count > 0, first, ends, lookback)
+    return found
+
+
+def _expected_readings(held: Slice, ends: Integers, lookback: int, born: float, plan: FeaturePlan) -> Floats:
+    """Readings that the sampling lets expect in the part of the look-back that lies in the life."""
+    lived = ends - born / plan.step_seconds if np.isfinite(born) else np.full(ends.shape, np.inf)
+    per_cell = trailing_last(held.expected, held.usable > 0, held.cells.first, ends, lookback)
+    expected: Floats = per_cell * np.minimum(lived, lookback)
+    return expected
+
+
+def _share(count: Floats, expected: Floats) -> Floats:
+    """Share of the expected readings, at most 1; 0 where there is none."""
+    return np.where(count > 0, np.minimum(_ratio(count, expected), 1), 0)
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    ratio: Floats = part / np.where(whole > 0, whole, np.nan)
+    return ratio
+
+
+def _data_age_hours(held: Slice, ends: Integers, plan: FeaturePlan) -> Floats:
+    """Hours since the last usable reading, whatever the life; NaN where the longest look-back has none."""
+    newest = trailing_last(held.last_usable, held.usable > 0, held.cells.first, ends, plan.longest_lookback)[0]
+    age: Floats = (ends * plan.step_seconds - newest) / SECONDS_PER_HOUR
+    return age

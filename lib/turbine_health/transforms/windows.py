@@ -1,0 +1,235 @@
+"""Cells → trailing windows: which windows are to be built, and building them slice by slice.
+
+A window's end is written as the absolute index of the first cell after it: end 10 covers cells up to 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from turbine_health.feature_tables import cell_column
+from turbine_health.tables import window_features
+from turbine_health.transforms.cells import MICROSECONDS, Slicing, floats, nullable, sorted_codes
+from turbine_health.transforms.features import FeaturePlan, Slice, window_values
+from turbine_health.transforms.kernels import Cells, Floats, Integers
+
+
+def cell_index(time: Column, step_seconds: int) -> Column:
+    """Absolute index of the cell that holds `time`."""
+    return F.floor(F.unix_micros(time) / (step_seconds * MICROSECONDS)).cast("long")
+
+
+def to_cell_spans(cells: DataFrame, step_seconds: int) -> DataFrame:
+    """First and last cell of each turbine.
+
+    Grain: one row per `asset_id`.
+
+    Args:
+        cells: Needs `asset_id`, `cell_start`.
+        step_seconds: Length of a cell.
+
+    Returns:
+        `asset_id`, `first_cell`, `last_cell` (absolute indices, both included).
+    """
+    index = cell_index(F.col("cell_start"), step_seconds)
+    return cells.groupBy("asset_id").agg(F.min(index).alias("first_cell"), F.max(index).alias("last_cell"))
+
+
+def to_window_spans(changed: DataFrame, known: DataFrame, longest_lookback: int) -> DataFrame:
+    """Window ends that can see a changed cell.
+
+    Grain: one row per row of `changed`.
+
+    Args:
+        changed: Ranges of cells: `asset_id`, `first_cell`, `last_cell`.
+        known: The same of all cells; a turbine's windows end when its last cell does. Unique by `asset_id`.
+        longest_lookback: In cells.
+
+    Returns:
+        `asset_id`, `first_end`, `last_end` (absolute indices, both included).
+    """
+    last_cell = F.least(F.col("change.last_cell") + (longest_lookback - 1), F.col("all.last_cell"))
+    return (
+        changed.alias("change")
+        .join(known.alias("all"), on="asset_id", how="inner")
+        .select("asset_id", (F.col("change.first_cell") + 1).alias("first_end"), (last_cell + 1).alias("last_end"))
+    )
+
+
+def with_life_starts(spans: DataFrame, lives: DataFrame) -> DataFrame:
+    """Add the starts of a turbine's lives, which cut its windows.
+
+    Grain: as `spans`.
+
+    Args:
+        spans: Needs `asset_id`.
+        lives: silver.asset_lives.
+
+    Returns:
+        `spans` plus `life_starts`: ascending microseconds since 1970; null where no life is known.
+    """
+    starts = lives.groupBy("asset_id").agg(F.sort_array(F.collect_list(F.unix_micros("life_start"))).alias("life_starts"))
+    return spans.join(starts, on="asset_id", how="left")
+
+
+def to_window_features(cells: DataFrame, spans: DataFrame, plan: FeaturePlan, slicing: Slicing) -> DataFrame:
+    """Trailing statistics of every window that `spans` asks for.
+
+    Grain: one row per `asset_id` and `window_end`; windows end at multiples of `plan.every_cells` cells.
+
+    Args:
+        cells: gold.signal_cells, at least those from the longest look-back before each span's start.
+        spans: `asset_id`, `first_end`, `last_end`, `life_starts`; a window asked for twice is built once.
+        plan: What to compute.
+        slicing: How much a worker holds; its chunks are those of `plan`.
+
+    Returns:
+        Columns of `gold.window_features`, the same bytes whatever the spans, slices and partitions.
+    """
+    pieces = _cut_into_chunks(spans, plan)
+    carried = _with_chunks_that_see_it(cells, pieces, plan)
+    rows = carried.unionByName(pieces, allowMissingColumns=True)
+    partition = slicing.partition_of(F.col("asset_id"), F.col("chunk"))
+    return (
+        rows.withColumn("partition", partition)
+        .repartitionById(slicing.partitions, "partition")
+        .drop("partition")
+        .mapInArrow(_window_kernel(plan), window_features(plan.names).schema)
+    )
+
+
+def _cut_into_chunks(spans: DataFrame, plan: FeaturePlan) -> DataFrame:
+    """One row per `asset_id` and `chunk`, with the ends wanted in it."""
+    length = plan.chunk_cells
+    chunks = F.sequence(F.floor(F.col("first_end") / length), F.floor(F.col("last_end") / length))
+    first_end = F.greatest(F.col("first_end"), F.col("chunk") * length)
+    last_end = F.least(F.col("last_end"), (F.col("chunk") + 1) * length - 1)
+    return (
+        spans.withColumn("chunk", F.explode(chunks))
+        .groupBy("asset_id", "chunk")
+        .agg(
+            F.min(first_end).alias("first_end"),
+            F.max(last_end).alias("last_end"),
+            F.first("life_starts", ignorenulls=True).alias("life_starts"),
+        )
+    )
+
+
+def _with_chunks_that_see_it(cells: DataFrame, pieces: DataFrame, plan: FeaturePlan) -> DataFrame:
+    """Each cell once for every chunk that has a wanted window reaching over it."""
+    length, reach = plan.chunk_cells, plan.longest_lookback
+    cell = F.col("cell")
+    sees_it = (cell < F.col("last_end")) & (cell >= F.col("first_end") - reach)
+    summaries = [cell_column(signal, part) for signal in plan.signals for part in ("count", *plan.cell_parts)]
+    of_asset = ["readings", "usable_readings", "flagged_readings", "expected_readings"]
+    chunks = F.sequence(F.floor((cell + 1) / length), F.floor((cell + reach) / length))
+    return (
+        cells.select(
+            "asset_id",
+            cell_index(F.col("cell_start"), plan.step_seconds).alias("cell"),
+            F.unix_micros("last_usable_at").alias("last_usable"),
+            *of_asset,
+            *summaries,
+        )
+        .withColumn("chunk", F.explode(chunks))
+        .join(F.broadcast(pieces.drop("life_starts")), on=["asset_id", "chunk"], how="inner")
+        .where(sees_it)
+        .drop("first_end", "last_end")
+    )
+
+
+def _window_kernel(plan: FeaturePlan) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def build(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        received = list(batches)
+        if received:
+            yield from _Partition(pa.Table.from_batches(received), plan).windows()
+
+    return build
+
+
+class _Partition:
+    """Some turbines' cells and wanted windows, sorted by turbine, chunk and cell; the wish comes first."""
+
+    def __init__(self, rows: pa.Table, plan: FeaturePlan) -> None:
+        self.plan = plan
+        codes, self.asset_ids = sorted_codes(rows["asset_id"])
+        chunk = rows["chunk"].to_numpy()
+        cell = rows["cell"].combine_chunks().fill_null(_BEFORE_ALL).to_numpy(zero_copy_only=False)
+        order = np.lexsort((cell, chunk, codes))
+        self.cell, self.codes = cell[order], codes[order]
+        is_new = np.diff(self.codes, prepend=-1).astype(bool) | np.diff(chunk[order], prepend=-1).astype(bool)
+        self.starts = np.flatnonzero(is_new)
+        self.wishes = rows.select(["first_end", "last_end", "life_starts"]).take(order[self.starts])
+        self.of_asset = {name: floats(rows[name])[order] for name in _OF_ASSET}
+        self.of_signals = {
+            part: np.stack([floats(rows[cell_column(signal, part)])[order] for signal in plan.signals])
+            for part in ("count", *plan.cell_parts)
+        }
+
+    def windows(self) -> Iterator[pa.RecordBatch]:
+        """One batch per turbine and chunk."""
+        stops = np.append(self.starts[1:], len(self.cell))
+        for number, (start, stop) in enumerate(zip(self.starts, stops, strict=True)):
+            wish = self.wishes.slice(number, 1).to_pylist()[0]
+            ends = _on_grid(wish["first_end"], wish["last_end"], self.plan.every_cells)
+            if ends.size:
+                held = self._slice(start + 1, stop, first=wish["first_end"] - self.plan.longest_lookback, last=int(ends[-1]))
+                life_starts = np.array(wish["life_starts"] or [], dtype=np.float64) / MICROSECONDS
+                values = window_values(held, ends, life_starts, self.plan)
+                yield _batch(self.asset_ids[int(self.codes[start])], ends, values, self.plan)
+
+    def _slice(self, start: int, stop: int, first: int, last: int) -> Slice:
+        """Rows [start, stop) laid out on the cells [first, last)."""
+        stop = start + int(np.searchsorted(self.cell[start:stop], last))
+        columns = self.cell[start:stop] - first
+
+        def dense(values: Floats, empty: float) -> Floats:
+            laid_out = np.full((values.shape[0], last - first), empty)
+            laid_out[:, columns] = values[:, start:stop]
+            return laid_out
+
+        count = dense(self.of_signals["count"], 0)
+        parts = {part: dense(values, _EMPTY[part]) for part, values in self.of_signals.items() if part != "count"}
+        filled = {part: np.where(count > 0, values, _EMPTY[part]) for part, values in parts.items()}
+        nothing = np.zeros_like(count)
+        cells = Cells(
+            first=first,
+            count=count,
+            mean=filled.get("mean", nothing),
+            m2=filled.get("m2", nothing),
+            low=filled.get("min", nothing),
+            high=filled.get("max", nothing),
+            last=filled.get("last", nothing),
+        )
+        own = {field: dense(self.of_asset[name][np.newaxis], 0) for name, field in _OF_ASSET.items()}
+        return Slice(cells=cells, **{**own, "last_usable": own["last_usable"] / MICROSECONDS})
+
+
+_BEFORE_ALL = -(2**62)
+_EMPTY = {"mean": 0.0, "m2": 0.0, "min": np.inf, "max": -np.inf, "last": np.nan}
+_OF_ASSET = {
+    "readings": "readings",
+    "usable_readings": "usable",
+    "flagged_readings": "flagged",
+    "expected_readings": "expected",
+    "last_usable": "last_usable",
+}
+
+
+def _on_grid(first_end: int, last_end: int, every: int) -> Integers:
+    """Multiples of `every` in [first_end, last_end]."""
+    return np.arange(-(-first_end // every) * every, last_end + 1, every, dtype=np.int64)
+
+
+def _batch(asset_id: pa.StringScalar, ends: Integers, values: dict[str, Floats], plan: FeaturePlan) -> pa.RecordBatch:
+    columns = {
+        "asset_id": pa.repeat(asset_id, len(ends)),
+        "window_end": pa.array(ends * plan.step_seconds * MICROSECONDS, type=pa.timestamp("us", tz="UTC")),
+    }
+    names = ["coverage", "data_age_hours", *plan.names]
+    return pa.RecordBatch.from_pydict({**columns, **{name: nullable(values[name]) for name in names}})
