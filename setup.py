@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     package_dir={"": "lib"},
     packages=find_packages("lib"),
-    package_data={"turbine_health": ["py.typed"]},
+    package_data={"turbine_health": ["py.typed", "reporting/templates/*"]},
     python_requires=">=3.10,<3.13",
     install_requires=[
         "pyspark==4.2.0",
@@ -19,6 +19,8 @@ setup(
         "numpy>=1.26",
         "mlflow>=3.17,<4",
         "plotly>=6",
+        "Jinja2>=3.1",
+        "SQLAlchemy>=2",
         "pydantic>=2.10",
         "PyYAML>=6",
         "rich>=13",
