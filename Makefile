@@ -26,11 +26,11 @@ help: ## List the targets
 .PHONY: setup
 setup: $(READY) ## Virtual environment, pinned packages, Delta's jars (and a JRE, as root on Debian)
 
-$(READY): bin/setup setup.py constraints.txt
+$(READY): bin/setup bin/fetch_jars setup.py constraints.txt conf/spark-defaults.conf
 	@bin/setup run
 	@touch $@
 
-$(READY_FOR_TESTS): $(READY) bin/setup setup.py constraints.txt
+$(READY_FOR_TESTS): $(READY)
 	@bin/setup test
 	@touch $@
 
