@@ -13,9 +13,16 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from turbine_health.errors import SettingsError
+from turbine_health.model_settings import CostSettings as CostSettings
+from turbine_health.model_settings import EvaluationSettings as EvaluationSettings
+from turbine_health.model_settings import ForestSettings as ForestSettings
+from turbine_health.model_settings import ModelSettings as ModelSettings
+from turbine_health.model_settings import ScoringSettings as ScoringSettings
+from turbine_health.model_settings import SplitSettings as SplitSettings
+from turbine_health.section import Section
 from turbine_health.settings_files import (
     existing_file,
     find_conf_file,
@@ -28,12 +35,6 @@ from turbine_health.sources import Source
 
 Statistic = Literal["mean", "std", "min", "max", "last", "range", "count", "missing_share", "slope", "change"]
 AssetStatistic = Literal["age_days", "flagged_share"]
-
-
-class Section(BaseModel):
-    """Frozen; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class StorageSettings(Section):
@@ -70,12 +71,12 @@ class SparkSettings(Section):
 class FailureRates(Section):
     """How often each kind of failure strikes, per turbine and year; 0 switches it off."""
 
-    gearbox_bearing: float = Field(0.85, ge=0, le=50)
-    gearbox_oil: float = Field(0.75, ge=0, le=50)
-    generator: float = Field(0.8, ge=0, le=50)
-    hydraulics: float = Field(0.75, ge=0, le=50)
-    pitch: float = Field(0.75, ge=0, le=50)
-    electrical: float = Field(0.7, ge=0, le=50, description="Sudden: no sensor announces it.")
+    gearbox_bearing: float = Field(0.9, ge=0, le=50)
+    gearbox_oil: float = Field(0.8, ge=0, le=50)
+    generator: float = Field(0.85, ge=0, le=50)
+    hydraulics: float = Field(0.8, ge=0, le=50)
+    pitch: float = Field(0.8, ge=0, le=50)
+    electrical: float = Field(0.75, ge=0, le=50, description="Sudden: no sensor announces it.")
 
 
 class SimulationSettings(Section):
@@ -156,52 +157,6 @@ class LabelSettings(Section):
     recovering_hours: float = Field(24, ge=0, description="After a repair, windows this young carry no label.")
 
 
-class SplitSettings(Section):
-    """Which rows train, validate and test. The embargo keeps a label from reaching over a border in time."""
-
-    strategy: Literal["time", "asset", "time_and_asset"] = "time"
-    test_share: float = Field(0.25, gt=0, lt=1)
-    validation_share: float = Field(0.2, gt=0, lt=1)
-    embargo_days: float = Field(7, ge=0)
-    seed: int = 42
-
-
-class ForestSettings(Section):
-    """One forest. Defaults by measurement, see docs/benchmarks.md."""
-
-    trees: int = Field(100, ge=1, le=2_000)
-    depth: int = Field(10, ge=1, le=30)
-    min_rows_per_leaf: int = Field(5, ge=1)
-    features_per_split: str = Field("auto", description="auto, all, onethird, sqrt, log2, a count or a share.")
-    rows_per_tree: float = Field(1.0, gt=0, le=1)
-    bins: int = Field(64, ge=2, le=512)
-
-
-class ModelSettings(Section):
-    """Both heads."""
-
-    kind: Literal["random_forest", "gradient_boosted"] = "random_forest"
-    classifier: ForestSettings = ForestSettings()
-    regressor: ForestSettings = ForestSettings()
-    time_to_failure_cap_days: float | None = Field(
-        60, gt=0, description="Days left are capped here in training: far failures look alike. Null: not capped."
-    )
-    interval_coverage: float = Field(0.8, gt=0, lt=1)
-    max_healthy_rows_per_failing_row: float | None = Field(
-        None, gt=0, description="Thin the healthy rows of the training part to this ratio, with weights. Null: keep all."
-    )
-    seed: int = 42
-
-
-class CostSettings(Section):
-    """What errors and actions cost, in one currency."""
-
-    missed_failure: float = Field(100_000, ge=0, description="Unplanned repair and its standstill.")
-    caught_failure: float = Field(25_000, ge=0, description="Planned repair.")
-    needless_visit: float = Field(4_000, ge=0)
-    lost_energy_per_day: float = Field(2_000, ge=0)
-
-
 class ReportSettings(Section):
     """What the console summary and the pages show."""
 
@@ -223,6 +178,8 @@ class Settings(Section):
     split: SplitSettings = SplitSettings()
     model: ModelSettings = ModelSettings()
     costs: CostSettings = CostSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    scoring: ScoringSettings = ScoringSettings()
     report: ReportSettings = ReportSettings()
 
     @model_validator(mode="after")
