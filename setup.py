@@ -27,6 +27,7 @@ setup(
     ],
     extras_require={
         "test": ["pytest>=8", "pytest-timeout", "chispa>=0.10", "duckdb", "deltalake", "playwright", "psycopg2-binary"],
+        "postgres": ["psycopg2-binary"],
         "check": ["ruff", "mypy", "pandas-stubs", "types-PyYAML"],
         "bench": ["polars", "duckdb", "deltalake", "scikit-learn", "lightgbm"],
     },

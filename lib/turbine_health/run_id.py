@@ -21,7 +21,7 @@ def current_run_id() -> str:
     Raises:
         SettingsError: The given one has other characters than an id in a log or a file name may have.
     """
-    run_id = os.environ.setdefault(VARIABLE, uuid.uuid4().hex)
+    run_id = os.environ[VARIABLE] = os.environ.get(VARIABLE) or uuid.uuid4().hex
     if not _ALLOWED.fullmatch(run_id):
         raise SettingsError(f"{run_id!r} is not a run id", where=VARIABLE, hint="letters, digits and _ . : + - only")
     return run_id
