@@ -100,6 +100,8 @@ class IngestSettings(Section):
     max_future_minutes: float = Field(60, ge=0, description="Later than this after receipt is `time in the future`.")
     frozen_hours: float = Field(6, gt=0, description="The same value for this long while running is frozen.")
     max_gap_steps: float = Field(3, gt=1, description="A step longer than this many samplings is a gap.")
+    spike_share: float = Field(0.25, gt=0, le=1, description="Out and back by this share of the valid range is a spike.")
+    max_batch_mb: int = Field(512, ge=1, description="Files taken in together, as they lie on disk; bounds memory and spill.")
 
 
 class FeatureSet(Section):

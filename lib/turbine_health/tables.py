@@ -18,6 +18,7 @@ from pyspark.sql.types import (
     DoubleType,
     IntegerType,
     LongType,
+    MapType,
     StringType,
     StructField,
     StructType,
@@ -155,6 +156,7 @@ _READING_KEYS = [
 _READING_PROVENANCE = [
     column("quality_flags", ArrayType(TEXT), "`<signal>:<flag>`, e.g. `bearing_temp_c:out_of_range`; empty when fine"),
     *_SOURCE_ROW,
+    column("_run_id", TEXT, "ingest batch that last wrote the row"),
 ]
 _WINDOW_KEYS = [
     column("asset_id", TEXT, "turbine", required=True),
@@ -187,6 +189,7 @@ QUARANTINE = Table(
         column("event_time", TIME, "time of the reading, where it could be read"),
         *_SOURCE_ROW,
         column("_quarantined_at", TIME, "when the row was set aside", required=True),
+        column("_run_id", TEXT, "ingest batch that set the row aside"),
     ]),
     keys=("_source_file", "_source_row"),
     description="Rows that silver does not hold, with every reason.",
@@ -292,6 +295,11 @@ INGEST_RUNS = Table(
         column("rows_to_silver", COUNT, "rows now in silver", required=True),
         column("rows_to_quarantine", COUNT, "rows set aside, superseded ones aside", required=True),
         column("rows_superseded", COUNT, "rows replaced by a later one of the same key", required=True),
+        column("reasons", MapType(TEXT, COUNT), "rows set aside by this batch, by code of their reasons"),
+        column("rejected_files", ArrayType(TEXT), "files set aside whole, with the reason"),
+        column("new_columns", ArrayType(TEXT), "columns that the description does not name; kept in bronze"),
+        column("versions", MapType(TEXT, COUNT), "newest version of each table that the batch wrote"),
+        column("seconds", NUMBER, "from start to end of the batch"),
     ]),
     keys=("run_id",),
     description="The account of every ingest batch; the sums always match.",
