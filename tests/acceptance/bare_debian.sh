@@ -21,7 +21,7 @@ certificates=${CA_CERTIFICATES:-/usr/local/share/ca-certificates}
 unmount_all() {
   local place
   for place in work/shared mnt/origin dev proc; do
-    if mountpoint -q "$root/$place"; then umount "$root/$place"; fi
+    if mountpoint -q "$root/$place"; then umount --lazy "$root/$place"; fi
   done
 }
 
