@@ -10,11 +10,9 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from getpass import getuser
 from importlib.metadata import version as installed_version
@@ -35,9 +33,12 @@ from pyspark.ml import PipelineModel
 
 from turbine_health.errors import TrackingError
 from turbine_health.io.run_owner import RunOwner
+from turbine_health.io.run_records import RegisteredVersion, RunRecord, code_version, record_of, utc
 from turbine_health.io.tracking_server import check_database, is_http, is_sql, short_patience, unreachable
 from turbine_health.redaction import masked
 from turbine_health.settings import MlflowSettings
+
+__all__ = ["CHAMPION", "RegisteredVersion", "RunRecord", "TrackedRun", "Tracker", "code_version"]
 
 CHAMPION = "champion"
 # MLflow refuses a longer parameter; the rest then goes to an artifact beside it.
@@ -52,36 +53,6 @@ class Figure(Protocol):
     """A plotly figure, as far as this module needs one."""
 
     def to_html(self, *, include_plotlyjs: bool, full_html: bool) -> str: ...
-
-
-@dataclass(frozen=True)
-class RegisteredVersion:
-    """One version of a registered model, and the run that trained it."""
-
-    name: str
-    version: str
-    run_id: str
-
-    @property
-    def uri(self) -> str:
-        """What `mlflow.spark.load_model` and `mlflow.pyfunc.load_model` take."""
-        return f"models:/{self.name}/{self.version}"
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """One run, as the console summary and the pages show it. Times are UTC."""
-
-    experiment: str
-    run_id: str
-    name: str
-    status: str
-    started_at: datetime
-    seconds: float | None
-    artifact_uri: str
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
 
 
 def _explained(method: Callable[P, R]) -> Callable[P, R]:
@@ -265,7 +236,7 @@ class Tracker:
         if found is None:
             return []
         runs = self._client.search_runs([found.experiment_id], max_results=limit, order_by=["attributes.start_time DESC"])
-        return [_record(experiment, run) for run in runs]
+        return [record_of(experiment, run) for run in runs]
 
     @_explained
     def versions(self, model_name: str) -> list[RegisteredVersion]:
@@ -303,21 +274,10 @@ class Tracker:
         now = datetime.now(timezone.utc)
         for run in self._client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
             owner = RunOwner.from_tags(run.data.tags)
-            if owner and owner.is_gone(_time(run.info.start_time), now, self.settings.abandoned_after_hours):
+            if owner and owner.is_gone(utc(run.info.start_time), now, self.settings.abandoned_after_hours):
                 self._client.set_tag(run.info.run_id, "ended_by", "its process was killed; noticed by a later run")
                 self._client.set_terminated(run.info.run_id, "FAILED")
                 logger.warning("run %s was left behind by a killed process: marked FAILED", run.info.run_name)
-
-
-def code_version() -> str:
-    """The package's version and, in a checkout, the commit; `+changes` when files differ from it."""
-    package = installed_version("turbine-health")
-    command = ["git", "describe", "--always", "--dirty=+changes", "--exclude=*"]
-    try:
-        commit = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return package
-    return f"{package} ({commit.stdout.strip()})"
 
 
 def _autolog(*, on: bool) -> None:
@@ -329,23 +289,3 @@ def _autolog(*, on: bool) -> None:
 def _spark_scratch() -> str:
     """A folder that the driver and Spark's file system both can write; MLflow's own default is one for all users."""
     return f"{tempfile.gettempdir()}/mlflow-{getuser()}"
-
-
-def _record(experiment: str, run: Any) -> RunRecord:
-    started, ended = _time(run.info.start_time), run.info.end_time
-    return RunRecord(
-        experiment=experiment,
-        run_id=run.info.run_id,
-        name=run.info.run_name,
-        status=run.info.status,
-        started_at=started,
-        seconds=(_time(ended) - started).total_seconds() if ended else None,
-        artifact_uri=run.info.artifact_uri,
-        params=dict(run.data.params),
-        metrics=dict(run.data.metrics),
-        tags={name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.log-model")},
-    )
-
-
-def _time(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
