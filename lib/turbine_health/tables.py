@@ -227,11 +227,11 @@ ASSET_LIVES = Table(
 
 # Delta holds no NOT NULL inside an array, so that a reason is whole is held by a test instead.
 REASON = StructType([
-    column("feature", TEXT, "feature column"),
+    column("feature", TEXT, "of one signal, the feature column that moved raw_score most"),
     column("value", NUMBER, "its value in this window; null: missing"),
     column("normal", NUMBER, "its median over healthy windows of the training part"),
-    column("contribution", NUMBER, "how far it moved raw_score, signed"),
-    column("words", TEXT, "the same for people"),
+    column("contribution", NUMBER, "how far all features of this signal moved raw_score, signed"),
+    column("words", TEXT, "value and normal for people"),
 ])  # fmt: skip
 
 _PREDICTION_KEYS = [
@@ -259,7 +259,9 @@ FAILURE_PREDICTIONS = Table(
         column("raw_score", NUMBER, "the forest's own share of votes, 0 to 1"),
         column("alert_threshold", NUMBER, "probability from which the model alerts, 0 to 1", required=True),
         column("is_alert", FLAG, "failure_probability >= alert_threshold"),
-        column("reasons", ArrayType(REASON), "up to five features that moved raw_score most, largest first"),
+        column("reasons", ArrayType(REASON), "up to five signals that moved raw_score most, largest first; null: no score"),
+        column("base_score", NUMBER, "raw_score of a window of which nothing is known"),
+        column("other_contribution", NUMBER, "raw_score - base_score - the contributions in reasons"),
         *_PROVENANCE,
     ]),
     keys=("asset_id", "window_end", "model_version"),
