@@ -166,6 +166,25 @@ class ReportSettings(Section):
     signal_days: int = Field(90, ge=1)
 
 
+class AlertSettings(Section):
+    """When alerting windows become an episode that people are told of, and when it is over."""
+
+    persistence_hours: float = Field(12, ge=0, description="An alert must stand this long to open an episode.")
+    clear_hours: float = Field(48, ge=0, description="Scored and quiet for this long closes it.")
+    cooldown_hours: float = Field(72, ge=0, description="After it closed, no new one for this long.")
+
+
+class DriftSettings(Section):
+    """What counts as a signal that has moved since training."""
+
+    recent_days: int = Field(14, ge=2, le=180)
+    season_days: int = Field(30, ge=7, le=120, description="Same season: this close in the year, either side.")
+    min_reference_days: int = Field(30, ge=5, description="With fewer days to compare with, nothing is said.")
+    alarm_score: float = Field(4.0, gt=0, description="Shift, in spreads of the reference, from which it is named.")
+    retrain_share: float = Field(0.1, gt=0, le=1, description="Share of shifted signals from which to retrain.")
+    retrain_recall: float = Field(0.3, ge=0, le=1, description="Fewer failures warned than this share: retrain.")
+
+
 class Settings(Section):
     """Everything a job can be told."""
 
@@ -183,6 +202,8 @@ class Settings(Section):
     evaluation: EvaluationSettings = EvaluationSettings()
     scoring: ScoringSettings = ScoringSettings()
     report: ReportSettings = ReportSettings()
+    alerts: AlertSettings = AlertSettings()
+    drift: DriftSettings = DriftSettings()
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Settings:
