@@ -65,6 +65,9 @@ class SparkSettings(Section):
     master: str = "local[*]"
     driver_memory: str = Field("2g", pattern=r"^\d+[mg]$")
     shuffle_partitions: int = Field(4, ge=1, le=10_000)
+    packages: tuple[str, ...] = Field(
+        (), description="Further Maven packages, e.g. an object store's connector (conf/s3.yaml)."
+    )
     conf: dict[str, str] = Field(default_factory=dict, description="Any further Spark property.")
 
 

@@ -3,20 +3,16 @@
 #
 # Usage (as root, with debootstrap installed):  tests/acceptance/bare_debian.sh FOLDER
 #
-#   FOLDER            gets the Debian root (about 6 GB with all packages); it is kept, and made anew by the next call
-#   DEBIAN_MIRROR     as debootstrap's last argument; empty: its default
-#   CA_CERTIFICATES   folder of *.crt that this network needs; default /usr/local/share/ca-certificates
-#   PIP_CONFIG_FILE   pip settings to carry over; default /etc/pip.conf. PIP_INDEX_URL and the like are carried over too
-#   GOALS             make's goals, default "demo demo test": the second demo must do no set-up again
+#   FOLDER   gets the Debian root (about 6 GB with all packages); it is kept, and made anew by the next call
+#   GOALS    make's goals, default "demo demo test": the second demo must do no set-up again
 #
-# The real data of ../shared, where present, is shown beside the clone, as CI has it.
+# Further variables: debian_root.sh. The real data of ../shared, where present, is shown beside the clone, as CI has it.
 set -euo pipefail
 
 folder=$(realpath -m "${1:?usage: bare_debian.sh FOLDER}")
 repository=$(cd "$(dirname "$0")/../.." && pwd)
-base=$folder/base.tar
 root=$folder/root
-certificates=${CA_CERTIFICATES:-/usr/local/share/ca-certificates}
+. "$repository/tests/acceptance/debian_root.sh"
 
 unmount_all() {
   local place
@@ -25,27 +21,9 @@ unmount_all() {
   done
 }
 
-# The packages a newcomer has: git, make, python3; and the certificates that this network needs.
-make_base() {
-  [ ! -f "$base" ] || return 0
-  mkdir -p "$folder"
-  debootstrap --variant=minbase --include=git,make,python3,ca-certificates bookworm "$folder/base" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"}
-  tar -C "$folder/base" -cf "$base.new" .
-  mv "$base.new" "$base"
-  rm -rf --one-file-system "$folder/base"
-}
-
-make_root() {
-  unmount_all
-  rm -rf --one-file-system "$root"
-  mkdir -p "$root"
-  tar -C "$root" -xf "$base"
+mount_all() {
   mkdir -p "$root/mnt/origin" "$root/work/shared"
   cp /etc/resolv.conf "$root/etc/resolv.conf"
-  if [ -d "$certificates" ]; then cp -r "$certificates/." "$root/usr/local/share/ca-certificates/"; fi
-  chroot "$root" update-ca-certificates >/dev/null
-  local pip_settings=${PIP_CONFIG_FILE:-/etc/pip.conf}
-  if [ -f "$pip_settings" ]; then cp "$pip_settings" "$root/etc/pip.conf"; fi
   mount -t proc proc "$root/proc"
   mount --bind /dev "$root/dev"
   mount --bind -o ro "$repository" "$root/mnt/origin"
@@ -54,14 +32,15 @@ make_root() {
 
 in_root() {
   local carried
-  mapfile -t carried < <(env | grep -E '^(PIP_|https?_proxy|no_proxy|HTTPS?_PROXY|NO_PROXY|CI=)' | grep -v '^PIP_CONFIG_FILE=' || true)
+  mapfile -t carried < <(package_settings)
   chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     LANG=C.UTF-8 "${carried[@]}" bash -ec "$1"
 }
 
 trap unmount_all EXIT
-make_base
-make_root
+unmount_all
+unpack_debian "$folder"
+mount_all
 in_root 'git clone --quiet /mnt/origin /work/turbine-health'
 for goal in ${GOALS:-demo demo test}; do
   echo "### make $goal"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from pyspark.sql import SparkSession
 from turbine_health.run_id import current_run_id
 from turbine_health.settings import SparkSettings, find_conf_file
 
-# Delta drags in Hadoop, Parquet, log4j, slf4j, zstd and snappy jars that pyspark already carries.
+# Delta drags in Hadoop, Parquet, log4j, slf4j, zstd and snappy jars that pyspark already carries, and
+# an object store's connector the whole of its vendor's kit (half a gigabyte, of which it needs four parts).
 DELTA_PACKAGE = "io.delta:delta-spark_4.2_2.13:4.4.0"
 DELTA_EXCLUDES = (
-    "org.apache.hadoop:*,org.apache.parquet:*,org.apache.logging.log4j:*,org.slf4j:*,com.github.luben:*,org.xerial.snappy:*"
+    "org.apache.hadoop:hadoop-client-api,org.apache.hadoop:hadoop-client-runtime,software.amazon.awssdk:bundle,"
+    "org.apache.parquet:*,org.apache.logging.log4j:*,org.slf4j:*,com.github.luben:*,org.xerial.snappy:*"
 )
 
 # What every session needs, however it was started. conf/spark-defaults.conf says the same to
@@ -50,7 +52,7 @@ def spark_session(app_name: str, settings: SparkSettings) -> Iterator[SparkSessi
     if not started_by_spark_submit():
         _prepare_environment(settings.master)
         builder = builder.master(settings.master)
-        conf |= {"spark.driver.memory": settings.driver_memory, "spark.ui.enabled": "false", **_jars()}
+        conf |= {"spark.driver.memory": settings.driver_memory, "spark.ui.enabled": "false", **_jars(settings.packages)}
     for key, value in {**conf, **settings.conf}.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
@@ -72,10 +74,11 @@ def jars_folder() -> Path:
     return Path(sys.prefix) / "share" / "turbine-health" / f"{artifact}-{version}"
 
 
-def _jars() -> dict[str, str]:
-    """The jars that set-up has fetched; empty where it has not, and Spark asks Maven's repository itself."""
+def _jars(packages: Sequence[str]) -> dict[str, str]:
+    """Delta's jars, where set-up has fetched them, else its package; and the further packages."""
     jars = sorted(str(path) for path in (jars_folder() / "jars").glob("*.jar"))
-    return {"spark.jars": ",".join(jars), "spark.jars.packages": ""} if jars else {}
+    delta = {"spark.jars": ",".join(jars)} if jars else {}
+    return {**delta, "spark.jars.packages": ",".join([*([] if jars else [DELTA_PACKAGE]), *packages])}
 
 
 def _prepare_environment(master: str) -> None:
