@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
 
 from turbine_health.errors import TurbineHealthError
 from turbine_health.logs import say_last, start_logging
@@ -25,6 +26,15 @@ def job_parser(name: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--config", help="settings file, merged over conf/base.yaml")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="replace one setting")
     return parser
+
+
+def utc_time(text: str) -> datetime:
+    """`2024-01-31` or `2024-01-31T06:00` from a flag, as a time in UTC unless it names an offset."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2024-01-31 or 2024-01-31T06:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 def run_job(name: str, main: Callable[[Sequence[str] | None], str], argv: Sequence[str] | None = None) -> int:

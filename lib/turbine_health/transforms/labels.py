@@ -51,10 +51,10 @@ def to_training_examples(features: DataFrame, lives: DataFrame, labels: LabelSet
     )
 
 
-def to_relabelled_spans(before: DataFrame, after: DataFrame, labels: LabelSettings) -> DataFrame:
-    """Turbines whose windows, from a time on, are labelled or cut otherwise than before.
+def to_changed_lives(before: DataFrame, after: DataFrame, labels: LabelSettings) -> DataFrame:
+    """Lives that are new or other than before, and from when on that matters.
 
-    Grain: one row per `asset_id` with a changed life.
+    Grain: one row per `asset_id` and `life_number` that changed.
 
     Args:
         before: silver.asset_lives as it was.
@@ -62,29 +62,25 @@ def to_relabelled_spans(before: DataFrame, after: DataFrame, labels: LabelSettin
         labels: Horizon (days).
 
     Returns:
-        `asset_id`, `relabelled_from` (labels at or after it may differ), `recut_from` (features may
-        differ; null when no life's start moved).
+        `asset_id`, `changed_from`: windows that end at or after it may be labelled otherwise;
+        `is_recut`: their features may differ too, as the life's start moved.
     """
     columns = [name for name in ASSET_LIVES.schema.names if name not in ASSET_LIVES.keys]
-    old, new = (
-        lives.select(*ASSET_LIVES.keys, F.struct(*columns).alias(name)) for lives, name in ((before, "old"), (after, "new"))
-    )
-    only_went_on = F.col("old.is_running") & F.col("new.is_running") & (F.col("old.life_start") == F.col("new.life_start"))
-    horizon_before_records_ended = F.timestamp_micros(
-        F.unix_micros("old.life_end") - F.lit(int(labels.horizon_days * MICROSECONDS_PER_DAY))
-    )
-    earliest_start = F.least(F.col("old.life_start"), F.col("new.life_start"))
+    old = before.select(*ASSET_LIVES.keys, F.struct(*columns).alias("old"))
+    new = after.select(*ASSET_LIVES.keys, F.struct(*columns).alias("new"))
     is_recut = ~F.col("old.life_start").eqNullSafe(F.col("new.life_start"))
+    only_went_on = ~is_recut & F.col("old.is_running") & F.col("new.is_running")
+    horizon = F.make_dt_interval(F.lit(0), F.lit(0), F.lit(0), F.lit(labels.horizon_days * SECONDS_PER_DAY))
     return (
         old.join(new, on=list(ASSET_LIVES.keys), how="full")
         .where(~F.col("old").eqNullSafe(F.col("new")))
         .select(
             "asset_id",
-            F.when(only_went_on, horizon_before_records_ended).otherwise(earliest_start).alias("relabelled_from"),
-            F.when(is_recut, earliest_start).alias("recut_from"),
+            F.when(only_went_on, F.col("old.life_end") - horizon)
+            .otherwise(F.least(F.col("old.life_start"), F.col("new.life_start")))
+            .alias("changed_from"),
+            is_recut.alias("is_recut"),
         )
-        .groupBy("asset_id")
-        .agg(F.min("relabelled_from").alias("relabelled_from"), F.min("recut_from").alias("recut_from"))
     )
 
 

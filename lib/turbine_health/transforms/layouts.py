@@ -6,12 +6,16 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from typing import Literal
 from urllib.parse import unquote
 
 from pyspark.sql.types import ArrayType, IntegerType, StringType, StructField, StructType
 
 from turbine_health.errors import SourceError
 from turbine_health.sources import FlagColumn, Source
+
+# Longer than any header of a logger, shorter than what Python's csv module refuses (131,072).
+LONGEST_HEADER = 65_536
 
 LAYOUT_SCHEMA = StructType([
     StructField("_source_file", StringType(), nullable=False),
@@ -99,11 +103,13 @@ def refuse_unless_some_fit(source: Source, layouts: Sequence[Layout]) -> None:
 
 def split_header(line: str, delimiter: str, quote: str) -> list[str]:
     """Column names of a header line, without blanks around them."""
-    line = line.removeprefix("\ufeff")
+    line = line.removeprefix("\ufeff").replace("\0", "")
+    if len(line) > LONGEST_HEADER:
+        return [line[:LONGEST_HEADER]]
     if delimiter == "blanks":
         return line.split()
-    row = next(csv.reader([line.replace("\0", "")], delimiter=delimiter, quotechar=quote or None,
-                          quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE), [])  # fmt: skip
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+    row = next(csv.reader([line], delimiter=delimiter, quotechar=quote or None, quoting=quoting), [])
     return [name.strip() for name in row]
 
 

@@ -1,0 +1,71 @@
+"""What changed since the last build, as ranges of cells."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from turbine_health.transforms.windows import cell_index
+
+SECONDS_PER_HOUR = 3_600
+
+
+def to_changed_cells(hours: DataFrame, step_seconds: int) -> DataFrame:
+    """Cells that overlap a changed hour.
+
+    Grain: one row per `asset_id` and `cell`.
+
+    Args:
+        hours: ops.changed_hours; an hour may be named more than once.
+        step_seconds: Length of a cell.
+
+    Returns:
+        `asset_id`, `cell` (absolute index).
+    """
+    last_second = F.timestamp_seconds(F.unix_seconds("hour_start") + (SECONDS_PER_HOUR - 1))
+    overlapped = F.sequence(cell_index(F.col("hour_start"), step_seconds), cell_index(last_second, step_seconds))
+    return hours.select("asset_id", F.explode(overlapped).alias("cell")).groupBy("asset_id", "cell").agg()
+
+
+def to_cell_ranges(cells: DataFrame, reach: int) -> DataFrame:
+    """Join cells that lie so near that some window sees both.
+
+    Grain: one row per turbine and run of changed cells at most `reach` apart.
+
+    Args:
+        cells: `asset_id`, `cell`, each pair once.
+        reach: Longest look-back, in cells.
+
+    Returns:
+        `asset_id`, `first_cell`, `last_cell` (both included).
+    """
+    in_order = Window.partitionBy("asset_id").orderBy("cell")
+    starts_run = F.coalesce(F.col("cell") - F.lag("cell").over(in_order) > reach, F.lit(True))
+    run = F.sum(starts_run.cast("int")).over(in_order.rowsBetween(Window.unboundedPreceding, Window.currentRow))
+    return (
+        cells.withColumn("run", run)
+        .groupBy("asset_id", "run")
+        .agg(F.min("cell").alias("first_cell"), F.max("cell").alias("last_cell"))
+        .drop("run")
+    )
+
+
+def to_life_spans(changed_lives: DataFrame, known: DataFrame, step_seconds: int) -> DataFrame:
+    """Window ends that a changed life may touch: all from its change on.
+
+    Grain: one row per row of `changed_lives` that has windows.
+
+    Args:
+        changed_lives: `asset_id`, `changed_from`.
+        known: `asset_id`, `last_cell`; unique by `asset_id`.
+        step_seconds: Length of a cell.
+
+    Returns:
+        `asset_id`, `first_end`, `last_end` (absolute indices, both included).
+    """
+    first_end = F.greatest(cell_index(F.col("changed_from"), step_seconds), F.col("first_cell") + 1)
+    return (
+        changed_lives.join(known, on="asset_id", how="inner")
+        .select("asset_id", first_end.alias("first_end"), (F.col("last_cell") + 1).alias("last_end"))
+        .where("first_end <= last_end")
+    )
