@@ -1,0 +1,167 @@
+"""What to do next: one row a turbine for the planner, one row for the fleet, and what the model itself needs."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from turbine_health.monitor_tables import FLEET_STATUS, MAINTENANCE_WORKLIST, RECOMMENDATIONS
+from turbine_health.settings import CostSettings, DriftSettings
+from turbine_health.transforms.drift import WHOLE_FLEET
+
+DAYS_LOOKED_BACK = 30
+# A share of fewer failures than this says nothing about the model.
+FEWEST_FAILURES = 5
+
+
+def to_worklist(risks: DataFrame, days_left: DataFrame, episodes: DataFrame, costs: CostSettings) -> DataFrame:
+    """Rank the turbines by what a visit now is expected to save.
+
+    Grain: one row per `asset_id` ever scored.
+
+    Args:
+        risks: Served rows of gold.failure_predictions, one per window.
+        days_left: Served rows of gold.time_to_failure_predictions, one per window.
+        episodes: gold.alert_episodes.
+        costs: Of failures and visits.
+
+    Returns:
+        gold.maintenance_worklist. Turbines that could not be scored come last: nobody knows what a visit saves.
+    """
+    newest = Window.partitionBy("asset_id").orderBy(F.col("window_end").desc())
+    current = risks.withColumn("_order", F.row_number().over(newest)).where("_order = 1")
+    lives = days_left.select("asset_id", "window_end", "predicted_time_to_failure_days", "lower_days", "upper_days")
+    open_now = episodes.where("status = 'open'").select("asset_id", F.col("opened_at").alias("alert_opened_at"))
+    by_saving = Window.orderBy(F.col("expected_cost_avoided").desc_nulls_last(), F.col("asset_id").asc())
+    is_scored = F.col("failure_probability").isNotNull()
+    needs_visit = F.col("is_alert") | F.col("alert_opened_at").isNotNull()
+    action = (
+        F.when(~is_scored, "restore_data")
+        .when(needs_visit, "visit")
+        .when(F.col("expected_cost_avoided") > 0, "watch")
+        .otherwise("none")
+    )
+    bad_data = F.format_string("data %s", "quality_status")
+    return (
+        current.join(lives, on=["asset_id", "window_end"], how="left")
+        .join(open_now, on="asset_id", how="left")
+        .withColumn("expected_cost_avoided", expected_cost_avoided(F.col("failure_probability"), costs))
+        .withColumns({
+            "action": action,
+            "rank": F.row_number().over(by_saving).cast("long"),
+            "why": F.when(is_scored, raising_reasons(F.col("reasons"))).otherwise(bad_data),
+        })
+        .select(*MAINTENANCE_WORKLIST.schema.names)
+    )  # fmt: skip
+
+
+def expected_cost_avoided(probability: Column, costs: CostSettings) -> Column:
+    """What a visit now saves on average; negative where it costs more than it saves. Null in, null out."""
+    saved = costs.of_missed_failure - costs.of_caught_failure
+    return probability * saved - (1 - probability) * costs.of_false_alarm
+
+
+def raising_reasons(reasons: Column) -> Column:
+    """Words of the reasons that raise the score, joined; null where there is none."""
+    raising = F.filter(reasons, lambda reason: reason["contribution"] > 0)
+    words = F.array_join(F.transform(raising, lambda reason: reason["words"]), "; ")
+    return F.when(F.size(raising) > 0, words)
+
+
+def to_fleet_status(
+    worklist: DataFrame, episodes: DataFrame, lives: DataFrame, drift: DataFrame, recommendations: DataFrame
+) -> DataFrame:
+    """The whole fleet in one row; none where nothing was ever scored.
+
+    Args:
+        worklist: gold.maintenance_worklist.
+        episodes: gold.alert_episodes.
+        lives: silver.asset_lives, as known.
+        drift: gold.feature_drift.
+        recommendations: ops.recommendations.
+
+    Returns:
+        gold.fleet_status.
+    """
+    is_scored = F.col("failure_probability").isNotNull()
+    turbines = worklist.agg(
+        F.max("window_end").alias("as_of"),
+        F.count("*").alias("turbines"),
+        F.count_if(is_scored).alias("scored"),
+        F.count_if(F.col("is_alert")).alias("alerting"),
+        F.count_if(F.col("quality_status") != "ok").alias("without_fresh_data"),
+        F.sum("failure_probability").alias("expected_failures"),
+    ).where("turbines > 0")
+    is_late = F.col("failed_at").between(F.col("as_of") - F.expr(f"INTERVAL {DAYS_LOOKED_BACK} DAYS"), F.col("as_of"))
+    alerts = episodes.crossJoin(turbines.select("as_of")).agg(
+        F.count_if(F.col("status") == "open").alias("open_episodes"), F.count_if(is_late).alias("warned_last_30_days")
+    )
+    failed = lives.where("ended_in_failure").withColumnRenamed("life_end", "failed_at").crossJoin(turbines.select("as_of"))
+    failures = failed.agg(F.count_if(is_late).alias("failures_last_30_days"))
+    moved = drift.agg(F.count_if(F.col("status").isin("shifted", "frozen", "vanished")).alias("drifting_signals"))
+    advice = recommendations.agg(F.count("*").alias("recommendations"))
+    single_rows = turbines.crossJoin(alerts).crossJoin(failures).crossJoin(moved).crossJoin(advice)
+    return single_rows.select(*FLEET_STATUS.schema.names)
+
+
+def to_recommendations(
+    drift: DataFrame, episodes: DataFrame, unwarned: DataFrame, worklist: DataFrame, settings: DriftSettings
+) -> DataFrame:
+    """What should be done about the model, the sensors and the data, each with its reason.
+
+    Grain: one row per `kind` and `subject`.
+
+    Args:
+        drift: gold.feature_drift.
+        episodes: gold.alert_episodes.
+        unwarned: gold.unwarned_failures.
+        worklist: gold.maintenance_worklist.
+        settings: From which shares on to retrain.
+
+    Returns:
+        ops.recommendations.
+    """
+    of_turbine = F.col("asset_id") != WHOLE_FLEET
+    sensors = drift.where(F.col("status").isin("frozen", "vanished", "shifted") & of_turbine).select(
+        F.lit("check_sensor").alias("kind"),
+        F.concat_ws(" ", "asset_id", "signal").alias("subject"),
+        F.col("words").alias("reason"),
+        F.when(F.col("status") == "shifted", 0.5).otherwise(0.8).alias("urgency"),
+    )
+    data = worklist.where("quality_status <> 'ok'").select(
+        F.lit("check_data").alias("kind"),
+        F.col("asset_id").alias("subject"),
+        F.concat(F.lit("no prediction, data "), F.col("quality_status")).alias("reason"),
+        F.lit(0.7).alias("urgency"),
+    )
+    advice = sensors.unionByName(data).unionByName(_retrain_for_drift(drift, settings))
+    return advice.unionByName(_retrain_for_misses(episodes, unwarned, settings)).select(*RECOMMENDATIONS.schema.names)
+
+
+def _retrain_for_drift(drift: DataFrame, settings: DriftSettings) -> DataFrame:
+    compared = F.count("drift_score")
+    shifted = F.count_if(F.col("status") == "shifted")
+    counts = drift.agg(compared.alias("compared"), shifted.alias("shifted")).where("compared > 0")
+    return counts.where(F.col("shifted") / F.col("compared") >= settings.retrain_share).select(
+        F.lit("retrain").alias("kind"),
+        F.lit("signals have moved").alias("subject"),
+        F.format_string("%d of %d signals have moved since training", "shifted", "compared").alias("reason"),
+        F.lit(0.6).alias("urgency"),
+    )
+
+
+def _retrain_for_misses(episodes: DataFrame, unwarned: DataFrame, settings: DriftSettings) -> DataFrame:
+    warned = episodes.agg(F.count("failed_at").alias("warned"))
+    missed = unwarned.where("scored_windows > 0").agg(F.count("*").alias("missed"))
+    failures = F.col("warned") + F.col("missed")
+    is_poor = (failures >= FEWEST_FAILURES) & (F.col("warned") / failures < settings.retrain_recall)
+    return (
+        warned.crossJoin(missed)
+        .where(is_poor)
+        .select(
+            F.lit("retrain").alias("kind"),
+            F.lit("failures come unwarned").alias("subject"),
+            F.format_string("only %d of %d failures were announced", F.col("warned"), failures).alias("reason"),
+            F.lit(0.9).alias("urgency"),
+        )
+    )
