@@ -33,7 +33,7 @@ from turbine_health.settings_files import (
 )
 from turbine_health.sources import Source
 
-Statistic = Literal["mean", "std", "min", "max", "last", "range", "count", "missing_share", "slope", "change"]
+Statistic = Literal["mean", "std", "min", "max", "last", "range", "count", "missing_share", "slope", "change", "deviation"]
 AssetStatistic = Literal["age_days", "flagged_share"]
 
 
@@ -111,7 +111,8 @@ class FeatureSet(Section):
     """Every statistic of every signal over every look-back.
 
     `slope` is per day, by least squares; `change` is the mean over the shortest look-back minus the
-    mean over each longer one; `missing_share` counts what the sampling let expect; `std` is of a sample.
+    mean over each longer one; `deviation` is the mean minus the turbine's own baseline, that over the first
+    `baseline_hours` of its life; `missing_share` counts what the sampling let expect; `std` is of a sample.
     """
 
     signals: tuple[str, ...] = Field((), description="Empty: every signal of every source.")
@@ -135,6 +136,7 @@ class FeatureSettings(FeatureSet):
     asset_statistics: tuple[AssetStatistic, ...] = Field(
         ("age_days",), description="Of the turbine as a whole: days since its last repair; share of flagged readings."
     )
+    baseline_hours: int = Field(480, ge=1, description="From a life's start; in a younger life, what there is so far.")
     min_coverage: float = Field(0.0, ge=0, le=1, description="A statistic of fewer readings than this share is null.")
     chunk_days: int = Field(120, ge=1, description="A worker holds this many days of one turbine, plus the look-back.")
 
@@ -149,9 +151,11 @@ class FeatureSettings(FeatureSet):
             raise ValueError("step_minutes must divide a day (1440)")
         if (self.every_hours * 60) % self.step_minutes:
             raise ValueError("every_hours must be a whole number of cells")
-        for hours in sorted({hours for each in self.sets for hours in each.lookback_hours}):
+        for hours in sorted({self.baseline_hours, *(hours for each in self.sets for hours in each.lookback_hours)}):
             if (hours * 60) % self.step_minutes:
-                raise ValueError(f"lookback of {hours} hours is not a whole number of {self.step_minutes}-minute cells")
+                raise ValueError(
+                    f"look-back or baseline of {hours} hours is not a whole number of {self.step_minutes}-minute cells"
+                )
         return self
 
 
@@ -165,8 +169,10 @@ class LabelSettings(Section):
 class ReportSettings(Section):
     """What the console summary and the pages show."""
 
-    top_turbines: int = Field(10, ge=1, le=1_000)
-    signal_days: int = Field(90, ge=1)
+    top_turbines: int = Field(10, ge=1, le=1_000, description="Rows of the console's work list.")
+    page_turbines: int = Field(50, ge=1, le=300, description="The most urgent turbines; each gets a section of the fleet page.")
+    signal_days: int = Field(90, ge=1, le=1_000, description="How far back signals and predictions are drawn.")
+    signals: tuple[str, ...] = Field((), description="Drawn for each turbine. Empty: the first 14 that features use.")
 
 
 class AlertSettings(Section):

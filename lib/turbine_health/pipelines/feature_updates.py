@@ -60,7 +60,9 @@ class FeatureUpdates:
         """`asset_id`, `cell` of the readings in a span of cells, both ends included."""
         cell = cell_index(F.col("event_time"), self.plan.step_seconds)
         near = self.readings.where(self._within("event_time", _Extent(first_cell, last_cell, 0)))
-        return near.select("asset_id", cell.alias("cell")).where(F.col("cell") <= last_cell).groupBy("asset_id", "cell").agg()
+        return (
+            near.select("asset_id", cell.alias("cell")).where(F.col("cell") <= last_cell).dropDuplicates(["asset_id", "cell"])
+        )
 
     def replace_cells(self) -> WriteResult:
         """All cells, in place of what was there."""
@@ -114,7 +116,9 @@ class FeatureUpdates:
         return to_signal_cells(readings, self.settings.feature_signals, self.settings.features.step_minutes, sampling, slicing)
 
     def _to_windows(self, spans: DataFrame, extent: _Extent) -> DataFrame:
-        seen = _Extent(extent.first - self.plan.longest_lookback, extent.last, extent.rows)
+        # A baseline lies at a life's start, however long ago that is.
+        first_seen = 0 if self.plan.baseline_cells else extent.first - self.plan.longest_lookback
+        seen = _Extent(first_seen, extent.last, extent.rows)
         cells = self.store.read(self.cells).where(self._within("cell_start", seen))
         slicing = self._slicing(extent, CELLS_PER_SLICE)
         return to_window_features(cells, with_life_starts(spans, self.lives), self.plan, slicing)

@@ -20,7 +20,7 @@ from turbine_health.io.delta import TableStore, WriteResult
 from turbine_health.pipelines.feature_updates import FeatureUpdates
 from turbine_health.settings import Settings
 from turbine_health.tables import ASSET_LIVES, CHANGED_HOURS
-from turbine_health.transforms.changes import to_cell_ranges, to_changed_cells, to_life_spans
+from turbine_health.transforms.changes import to_baseline_spans, to_cell_ranges, to_changed_cells, to_life_spans
 from turbine_health.transforms.labels import to_changed_lives
 from turbine_health.transforms.windows import to_spans_between, to_window_spans
 
@@ -106,16 +106,19 @@ def _build_all(updates: FeatureUpdates) -> Written:
 
 def _build_changes(updates: FeatureUpdates, last: Row) -> Written:
     """Changed cells, the windows that can see one, and the examples that those or a changed life touch."""
-    step, reach = updates.plan.step_seconds, updates.plan.longest_lookback
-    changed = to_changed_cells(updates.store.added_since(CHANGED_HOURS, last["changes_version"]), step)
+    plan = updates.plan
+    changed = to_changed_cells(updates.store.added_since(CHANGED_HOURS, last["changes_version"]), plan.step_seconds)
     cells = updates.update_cells(changed)
     known = updates.known_cells()
     lives_before = updates.store.read(ASSET_LIVES, last["lives_version"])
     changed_lives = to_changed_lives(lives_before, updates.lives, updates.settings.labels)
-    recut = to_life_spans(changed_lives.where("is_recut"), known, step)
-    rebuilt = to_window_spans(to_cell_ranges(changed, reach), known, reach).unionByName(recut)
+    ranges = to_cell_ranges(changed, plan.longest_lookback)
+    seeing = to_window_spans(ranges, known, plan.longest_lookback)
+    compared = to_baseline_spans(ranges, updates.lives, known, plan.step_seconds, plan.baseline_cells)
+    recut = to_life_spans(changed_lives.where("is_recut"), known, plan.step_seconds)
+    rebuilt = seeing.unionByName(compared).unionByName(recut)
     windows = updates.update_windows(rebuilt)
-    relabelled = to_life_spans(changed_lives, known, step)
+    relabelled = to_life_spans(changed_lives, known, plan.step_seconds)
     return cells, windows, updates.update_examples(rebuilt.unionByName(relabelled))
 
 

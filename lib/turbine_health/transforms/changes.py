@@ -24,7 +24,7 @@ def to_changed_cells(hours: DataFrame, step_seconds: int) -> DataFrame:
     """
     last_second = F.timestamp_seconds(F.unix_seconds("hour_start") + (SECONDS_PER_HOUR - 1))
     overlapped = F.sequence(cell_index(F.col("hour_start"), step_seconds), cell_index(last_second, step_seconds))
-    return hours.select("asset_id", F.explode(overlapped).alias("cell")).groupBy("asset_id", "cell").agg()
+    return hours.select("asset_id", F.explode(overlapped).alias("cell")).dropDuplicates(["asset_id", "cell"])
 
 
 def to_cell_ranges(cells: DataFrame, reach: int) -> DataFrame:
@@ -68,4 +68,37 @@ def to_life_spans(changed_lives: DataFrame, known: DataFrame, step_seconds: int)
         changed_lives.join(known, on="asset_id", how="inner")
         .select("asset_id", first_end.alias("first_end"), (F.col("last_cell") + 1).alias("last_end"))
         .where("first_end <= last_end")
+    )
+
+
+def to_baseline_spans(
+    ranges: DataFrame, lives: DataFrame, known: DataFrame, step_seconds: int, baseline_cells: int
+) -> DataFrame:
+    """Window ends of lives in whose baseline a cell changed: all after it.
+
+    Grain: one row per changed range and life with a baseline in it.
+
+    Args:
+        ranges: Changed cells: `asset_id`, `first_cell`, `last_cell`.
+        lives: silver.asset_lives.
+        known: `asset_id`, `last_cell` of all cells; unique by `asset_id`.
+        step_seconds: Length of a cell.
+        baseline_cells: Length of a baseline, from the life's start.
+
+    Returns:
+        `asset_id`, `first_end`, `last_end` (absolute indices, both included).
+    """
+    born = cell_index(F.col("life.life_start"), step_seconds)
+    is_in_baseline = (
+        (F.col("life.asset_id") == F.col("range.asset_id"))
+        & (F.col("range.last_cell") >= born)
+        & (F.col("range.first_cell") < born + baseline_cells)
+    )
+    first_changed = F.greatest(F.col("range.first_cell"), born)
+    return (
+        ranges.alias("range")
+        .join(lives.alias("life"), on=is_in_baseline, how="inner")
+        .select("range.asset_id", (first_changed + 1).alias("first_end"))
+        .join(known, on="asset_id", how="inner")
+        .select("asset_id", "first_end", (F.col("last_cell") + 1).alias("last_end"))
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from turbine_health.transforms.kernels import (
     Cells,
     Floats,
     Integers,
+    running_mean,
     trailing_count,
     trailing_extreme,
     trailing_last,
@@ -23,7 +25,7 @@ ASSET = "asset"
 SECONDS_PER_HOUR = 3_600
 SECONDS_PER_DAY = 86_400
 # What a statistic needs of the kernels; the others need nothing but the count.
-_OF_MOMENTS = {"mean", "std", "slope", "change"}
+_OF_MOMENTS = {"mean", "std", "slope", "change", "deviation"}
 _OF_EXTREMES = {"min", "max", "range"}
 # Never withheld for low coverage: they say how much is missing.
 _ABOUT_COVERAGE = {"count", "missing_share"}
@@ -36,6 +38,7 @@ class FeaturePlan:
     step_seconds: int
     every_cells: int
     chunk_cells: int
+    baseline_cells: int
     min_coverage: float
     signals: tuple[str, ...]
     features: tuple[FeatureName, ...]
@@ -67,7 +70,7 @@ class FeaturePlan:
         return [part for part, statistics in needs.items() if used & statistics]
 
     def statistics(self, lookback_hours: int) -> set[str]:
-        """Statistics of signals over one look-back, with the means that a change is made of."""
+        """Statistics of signals over one look-back, with the means that changes are made of."""
         named = {each.statistic for each in self.features if each.lookback_hours == lookback_hours and each.signal != ASSET}
         has_change = any(feature.statistic == "change" for feature in self.features)
         return named | {"mean"} if has_change else named
@@ -91,11 +94,13 @@ def feature_plan(settings: FeatureSettings, signals: Sequence[str]) -> FeaturePl
     ]
     features += [FeatureName(ASSET, name, None if name == "age_days" else shortest) for name in settings.asset_statistics]
     used = {feature.signal for feature in features}
+    has_baseline = any(feature.statistic == "deviation" for feature in features)
     step_seconds = settings.step_minutes * 60
     return FeaturePlan(
         step_seconds=step_seconds,
         every_cells=round(settings.every_hours * SECONDS_PER_HOUR / step_seconds),
         chunk_cells=settings.chunk_days * SECONDS_PER_DAY // step_seconds,
+        baseline_cells=settings.baseline_hours * SECONDS_PER_HOUR // step_seconds if has_baseline else 0,
         min_coverage=settings.min_coverage,
         signals=tuple(signal for signal in signals if signal in used),
         features=tuple(dict.fromkeys(features)),
@@ -104,10 +109,9 @@ def feature_plan(settings: FeatureSettings, signals: Sequence[str]) -> FeaturePl
 
 @dataclass(frozen=True)
 class Slice:
-    """What a worker holds of one turbine: its cells without gaps.
+    """Cells of one turbine without gaps. The arrays beside `cells` have one row, the turbine's.
 
-    The arrays beside `cells` have one row, the turbine's. `last_usable` is in seconds since 1970;
-    it and `expected` mean nothing where `usable` is 0.
+    `last_usable` is in seconds since 1970; it and `expected` mean nothing where `usable` is 0.
     """
 
     cells: Cells
@@ -117,21 +121,23 @@ class Slice:
     expected: Floats
     last_usable: Floats
 
-    def since(self, start: int) -> Slice:
-        """The cells from absolute index `start` on."""
-        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "cells"}
-        skipped = max(start - self.cells.first, 0)
-        return Slice(cells=self.cells.since(start), **{name: values[:, skipped:] for name, values in own.items()})
+
+class CellRows(Protocol):
+    """What a worker holds of one turbine, gaps and all."""
+
+    def laid_out(self, first: int, stop: int) -> Slice:
+        """The cells with absolute index in [first, stop); empty where there is no row."""
 
 
-def window_values(held: Slice, ends: Integers, life_starts: Floats, plan: FeaturePlan) -> dict[str, Floats]:
+def window_values(rows: CellRows, ends: Integers, life_starts: Floats, plan: FeaturePlan) -> dict[str, Floats]:
     """Features, coverage and freshness of one turbine's windows.
 
     No window reaches over the start of a life. The first life starts with the first reading, so only
     later ones cut; a cell that mixes standstill and new life belongs to neither.
 
     Args:
-        held: Cells from the longest look-back before the first window to the last window's end.
+        rows: Cells from the longest look-back before the first window to the last window's end, and the
+            baseline's of the life that the first window lies in.
         ends: Ascending window ends, as absolute cell indices.
         life_starts: Ascending, seconds since 1970; empty where no life is known.
         plan: What to compute.
@@ -139,21 +145,28 @@ def window_values(held: Slice, ends: Integers, life_starts: Floats, plan: Featur
     Returns:
         One array a column, as long as `ends`; NaN where a value is not defined.
     """
-    cuts = np.ceil(life_starts / plan.step_seconds).astype(np.int64)
+    exact = life_starts / plan.step_seconds
+    cuts = np.concatenate([np.floor(exact[:1]), np.ceil(exact[1:])]).astype(np.int64)
     life_of_end = np.maximum(np.searchsorted(cuts, ends, side="right") - 1, 0)
     parts = []
     for life in np.unique(life_of_end):
         of_life = ends[life_of_end == life]
-        born = float(life_starts[life]) if life_starts.size else np.nan
-        parts.append(_values_in_life(held.since(int(cuts[life])) if life > 0 else held, of_life, born, plan))
+        cut = int(cuts[life]) if life_starts.size else int(of_life[0]) - plan.longest_lookback
+        first = max(int(of_life[0]) - plan.longest_lookback, cut)
+        held = rows.laid_out(first, max(int(of_life[-1]), first + 1))
+        has_baseline = life_starts.size and plan.baseline_cells
+        baseline = rows.laid_out(cut, cut + plan.baseline_cells).cells if has_baseline else None
+        parts.append(_values_in_life(held, of_life, baseline, float(life_starts[life]) if life_starts.size else np.nan, plan))
     values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return {**values, "data_age_hours": _data_age_hours(held, ends, plan)}
+    everything = rows.laid_out(int(ends[0]) - plan.longest_lookback, int(ends[-1]))
+    return {**values, "data_age_hours": _data_age_hours(everything, ends, plan)}
 
 
-def _values_in_life(held: Slice, ends: Integers, born: float, plan: FeaturePlan) -> dict[str, Floats]:
+def _values_in_life(held: Slice, ends: Integers, baseline: Cells | None, born: float, plan: FeaturePlan) -> dict[str, Floats]:
     """Columns of the windows of one life, which began `born` seconds after 1970 (NaN: not known)."""
     values = {str(FeatureName(ASSET, "age_days")): (ends * plan.step_seconds - born) / SECONDS_PER_DAY}
     first = held.cells.first
+    normal = running_mean(baseline, ends) if baseline else np.nan
     shortest_mean = None
     for hours in plan.lookback_hours:
         lookback = plan.cells_in(hours)
@@ -162,6 +175,7 @@ def _values_in_life(held: Slice, ends: Integers, born: float, plan: FeaturePlan)
         if "mean" in statistics:
             shortest_mean = statistics["mean"] if shortest_mean is None else shortest_mean
             statistics["change"] = shortest_mean - statistics["mean"]
+            statistics["deviation"] = statistics["mean"] - normal
         present = _share(statistics["count"], expected)
         statistics["missing_share"] = 1 - present
         for name, statistic in statistics.items():

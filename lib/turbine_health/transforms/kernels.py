@@ -12,7 +12,7 @@ under a spread of 1e-3 costs no digits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +42,6 @@ class Cells:
     def stop(self) -> int:
         """Absolute index after the last cell."""
         return self.first + int(self.count.shape[1])
-
-    def since(self, start: int) -> Cells:
-        """The cells from absolute index `start` on."""
-        skipped = max(start - self.first, 0)
-        arrays = {field.name: getattr(self, field.name)[:, skipped:] for field in fields(self) if field.name != "first"}
-        return Cells(first=max(start, self.first), **arrays)
 
 
 @dataclass(frozen=True)
@@ -99,6 +93,20 @@ def trailing_moments(cells: Cells, ends: Integers, lookback: int) -> Moments:
     )
 
 
+def running_mean(cells: Cells, ends: Integers) -> Floats:
+    """Mean of all readings before each of `ends`, none of which is before `cells.first`; NaN where there is none.
+
+    After `cells.stop` it stays what it was.
+    """
+    leading = np.argmax(cells.count > 0, axis=1)[:, np.newaxis]
+    origin = np.take_along_axis(cells.mean, leading, axis=1)
+    count = np.cumsum(cells.count, axis=1)
+    value = np.cumsum(np.where(cells.count > 0, cells.count * (cells.mean - origin), 0), axis=1)
+    mean = origin + value / np.where(count > 0, count, np.nan)
+    columns = np.minimum(ends, cells.stop) - cells.first - 1
+    return np.where(columns >= 0, mean[:, np.maximum(columns, 0)], np.nan)
+
+
 def trailing_extreme(values: Floats, first: int, ends: Integers, lookback: int, extreme: np.ufunc, empty: float) -> Floats:
     """Smallest (`np.minimum`, empty +inf) or largest (`np.maximum`, empty -inf) value; NaN where none is."""
     blocks = _Blocks(first, first + values.shape[1], lookback)
@@ -136,7 +144,7 @@ class _Blocks:
 
     def cut(self, values: Floats, fill: float) -> Floats:
         """Signals × cells → signals × blocks × length."""
-        padded = np.full((values.shape[0], self.blocks * self.length), fill)
+        padded = np.full((values.shape[0], self.blocks * self.length), fill, dtype=np.float64)
         start = self.first - self.base
         padded[:, start : start + values.shape[1]] = values
         return padded.reshape(values.shape[0], self.blocks, self.length)

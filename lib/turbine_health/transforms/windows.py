@@ -6,6 +6,7 @@ A window's end is written as the absolute index of the first cell after it: end 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -170,26 +171,41 @@ def _cut_into_chunks(spans: DataFrame, plan: FeaturePlan) -> DataFrame:
     )
 
 
+def _needed_cells(pieces: DataFrame, plan: FeaturePlan) -> DataFrame:
+    """Ranges of cells that each piece has to hold, cut into blocks of a chunk's length to be joined on."""
+    length, step = plan.chunk_cells, plan.step_seconds * MICROSECONDS
+    first_seen = F.col("first_end") - plan.longest_lookback
+    look_back = F.struct(first_seen.alias("first_cell"), (F.col("last_end") - 1).alias("last_cell"))
+    ranges = [look_back]
+    if plan.baseline_cells:
+        born_before = F.filter("life_starts", lambda start: start <= F.col("first_end") * step)
+        born = F.floor(F.array_max(born_before) / step)
+        before_look_back = F.least(born + (plan.baseline_cells - 1), first_seen - 1)
+        ranges.append(F.struct(born.alias("first_cell"), before_look_back.alias("last_cell")))
+    blocks = F.sequence(F.floor(F.col("first_cell") / length), F.floor(F.col("last_cell") / length))
+    return (
+        pieces.select("asset_id", "chunk", F.explode(F.array(*ranges)).alias("range"))
+        .select("asset_id", "chunk", "range.*")
+        .where("first_cell <= last_cell")
+        .withColumn("block", F.explode(blocks))
+    )
+
+
 def _with_chunks_that_see_it(cells: DataFrame, pieces: DataFrame, plan: FeaturePlan) -> DataFrame:
-    """Each cell once for every chunk that has a wanted window reaching over it."""
-    length, reach = plan.chunk_cells, plan.longest_lookback
-    cell = F.col("cell")
-    sees_it = (cell < F.col("last_end")) & (cell >= F.col("first_end") - reach)
+    """Each cell once for every piece that needs it."""
     summaries = [cell_column(signal, part) for signal in plan.signals for part in ("count", *plan.cell_parts)]
-    of_asset = ["readings", "usable_readings", "flagged_readings", "expected_readings"]
-    chunks = F.sequence(F.floor((cell + 1) / length), F.floor((cell + reach) / length))
     return (
         cells.select(
             "asset_id",
             cell_index(F.col("cell_start"), plan.step_seconds).alias("cell"),
             F.unix_micros("last_usable_at").alias("last_usable"),
-            *of_asset,
+            *(name for name in _OF_ASSET if name != "last_usable"),
             *summaries,
         )
-        .withColumn("chunk", F.explode(chunks))
-        .join(F.broadcast(pieces.drop("life_starts")), on=["asset_id", "chunk"], how="inner")
-        .where(sees_it)
-        .drop("first_end", "last_end")
+        .withColumn("block", F.floor(F.col("cell") / plan.chunk_cells))
+        .join(F.broadcast(_needed_cells(pieces, plan)), on=["asset_id", "block"], how="inner")
+        .where(F.col("cell").between(F.col("first_cell"), F.col("last_cell")))
+        .drop("block", "first_cell", "last_cell")
     )
 
 
@@ -197,71 +213,78 @@ def _window_kernel(plan: FeaturePlan) -> Callable[[Iterator[pa.RecordBatch]], It
     def build(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         received = list(batches)
         if received:
-            yield from _Partition(pa.Table.from_batches(received), plan).windows()
+            yield from _windows(pa.Table.from_batches(received), plan)
 
     return build
 
 
-class _Partition:
-    """Some turbines' cells and wanted windows, sorted by turbine, chunk and cell; the wish comes first."""
+def _windows(rows: pa.Table, plan: FeaturePlan) -> Iterator[pa.RecordBatch]:
+    """One batch per turbine and chunk. Of each pair, the row with the ends wanted has no cell and sorts first."""
+    codes, asset_ids = sorted_codes(rows["asset_id"])
+    chunk = rows["chunk"].to_numpy()
+    cell = rows["cell"].combine_chunks().fill_null(_BEFORE_ALL).to_numpy(zero_copy_only=False)
+    order = np.lexsort((cell, chunk, codes))
+    codes, chunk, cell = codes[order], chunk[order], cell[order]
+    starts = np.flatnonzero(np.diff(codes, prepend=-1).astype(bool) | np.diff(chunk, prepend=_BEFORE_ALL).astype(bool))
+    wishes = rows.select(["first_end", "last_end", "life_starts"]).take(order[starts]).to_pylist()
+    of_asset = {name: floats(rows[name])[np.newaxis, order] for name in _OF_ASSET}
+    of_signals = {
+        part: np.stack([floats(rows[cell_column(signal, part)])[order] for signal in plan.signals])
+        for part in ("count", *plan.cell_parts)
+    }
+    for start, stop, wish in zip(starts, np.append(starts[1:], len(cell)), wishes, strict=True):
+        ends = _on_grid(wish["first_end"], wish["last_end"], plan.every_cells)
+        if ends.size:
+            own = slice(start + 1, stop)
+            held = _Rows(
+                cell[own],
+                {name: values[:, own] for name, values in of_asset.items()},
+                {part: values[:, own] for part, values in of_signals.items()},
+            )
+            life_starts = np.array(wish["life_starts"] or [], dtype=np.float64) / MICROSECONDS
+            yield _batch(asset_ids[int(codes[start])], ends, window_values(held, ends, life_starts, plan), plan)
 
-    def __init__(self, rows: pa.Table, plan: FeaturePlan) -> None:
-        self.plan = plan
-        codes, self.asset_ids = sorted_codes(rows["asset_id"])
-        chunk = rows["chunk"].to_numpy()
-        cell = rows["cell"].combine_chunks().fill_null(_BEFORE_ALL).to_numpy(zero_copy_only=False)
-        order = np.lexsort((cell, chunk, codes))
-        self.cell, self.codes = cell[order], codes[order]
-        is_new = np.diff(self.codes, prepend=-1).astype(bool) | np.diff(chunk[order], prepend=-1).astype(bool)
-        self.starts = np.flatnonzero(is_new)
-        self.wishes = rows.select(["first_end", "last_end", "life_starts"]).take(order[self.starts])
-        self.of_asset = {name: floats(rows[name])[order] for name in _OF_ASSET}
-        self.of_signals = {
-            part: np.stack([floats(rows[cell_column(signal, part)])[order] for signal in plan.signals])
-            for part in ("count", *plan.cell_parts)
-        }
 
-    def windows(self) -> Iterator[pa.RecordBatch]:
-        """One batch per turbine and chunk."""
-        stops = np.append(self.starts[1:], len(self.cell))
-        for number, (start, stop) in enumerate(zip(self.starts, stops, strict=True)):
-            wish = self.wishes.slice(number, 1).to_pylist()[0]
-            ends = _on_grid(wish["first_end"], wish["last_end"], self.plan.every_cells)
-            if ends.size:
-                held = self._slice(start + 1, stop, first=wish["first_end"] - self.plan.longest_lookback, last=int(ends[-1]))
-                life_starts = np.array(wish["life_starts"] or [], dtype=np.float64) / MICROSECONDS
-                values = window_values(held, ends, life_starts, self.plan)
-                yield _batch(self.asset_ids[int(self.codes[start])], ends, values, self.plan)
+@dataclass(frozen=True)
+class _Rows:
+    """Cells of one turbine, ascending; absent ones have no column."""
 
-    def _slice(self, start: int, stop: int, first: int, last: int) -> Slice:
-        """Rows [start, stop) laid out on the cells [first, last)."""
-        stop = start + int(np.searchsorted(self.cell[start:stop], last))
-        columns = self.cell[start:stop] - first
+    cell: Integers
+    of_asset: dict[str, Floats]
+    of_signals: dict[str, Floats]
+
+    def laid_out(self, first: int, stop: int) -> Slice:
+        """The cells with absolute index in [first, stop); empty where there is no row."""
+        rows = slice(*np.searchsorted(self.cell, (first, stop)))
+        columns = self.cell[rows] - first
 
         def dense(values: Floats, empty: float) -> Floats:
-            laid_out = np.full((values.shape[0], last - first), empty)
-            laid_out[:, columns] = values[:, start:stop]
-            return laid_out
+            laid = np.full((values.shape[0], stop - first), empty, dtype=np.float64)
+            laid[:, columns] = values[:, rows]
+            return laid
 
         count = dense(self.of_signals["count"], 0)
-        parts = {part: dense(values, _EMPTY[part]) for part, values in self.of_signals.items() if part != "count"}
-        filled = {part: np.where(count > 0, values, _EMPTY[part]) for part, values in parts.items()}
-        nothing = np.zeros_like(count)
-        cells = Cells(
-            first=first,
-            count=count,
-            mean=filled.get("mean", nothing),
-            m2=filled.get("m2", nothing),
-            low=filled.get("min", nothing),
-            high=filled.get("max", nothing),
-            last=filled.get("last", nothing),
-        )
-        own = {field: dense(self.of_asset[name][np.newaxis], 0) for name, field in _OF_ASSET.items()}
-        return Slice(cells=cells, **{**own, "last_usable": own["last_usable"] / MICROSECONDS})
+        filled = {
+            field: np.where(count > 0, dense(self.of_signals[part], empty), empty)
+            for part, (field, empty) in _OF_SIGNALS.items()
+            if part in self.of_signals
+        }
+        unused = {field: count for field, _ in _OF_SIGNALS.values() if field not in filled}
+        own = {field: dense(self.of_asset[name], 0) for name, field in _OF_ASSET.items()}
+        own["last_usable"] = own["last_usable"] / MICROSECONDS
+        return Slice(cells=Cells(first=first, count=count, **filled, **unused), **own)
 
 
 _BEFORE_ALL = -(2**62)
-_EMPTY = {"mean": 0.0, "m2": 0.0, "min": np.inf, "max": -np.inf, "last": np.nan}
+# Part of a cell → field of `Cells`, and what an empty cell holds there.
+_OF_SIGNALS = {
+    "mean": ("mean", 0.0),
+    "m2": ("m2", 0.0),
+    "min": ("low", np.inf),
+    "max": ("high", -np.inf),
+    "last": ("last", np.nan),
+}
+# Column → field of `Slice`.
 _OF_ASSET = {
     "readings": "readings",
     "usable_readings": "usable",
