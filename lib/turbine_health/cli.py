@@ -42,7 +42,7 @@ def run_job(name: str, main: Callable[[Sequence[str] | None], str], argv: Sequen
 
     Args:
         name: Of the job, for the summary line.
-        main: Takes the arguments, does the work, returns the summary sentence.
+        main: Takes the arguments, does the work, returns the summary sentence; empty: it has said everything.
         argv: Arguments; None means the command line's.
 
     Returns:
@@ -56,7 +56,8 @@ def run_job(name: str, main: Callable[[Sequence[str] | None], str], argv: Sequen
     except TurbineHealthError as error:
         say_last(f"{name}: {error}", flags.log, failed=True)
         return EXIT_USER_CAN_MEND
-    say_last(f"{name}: {summary}", flags.log)
+    if summary:
+        say_last(f"{name}: {summary}", flags.log)
     return EXIT_DONE
 
 

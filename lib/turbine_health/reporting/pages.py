@@ -40,6 +40,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["plot"] = render_figure
+    environment.filters["moment"] = lambda moment: f"{moment:%d %B %Y, %H:%M} UTC"
     environment.globals.update(plotly_js=lambda: Markup(get_plotlyjs()), dark_colours=DARK)
     return environment
 
