@@ -26,6 +26,8 @@ def start_logging(job: str, log_format: LogFormat, quiet: bool) -> None:
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    # It prints the traceback of whatever is raised in a streaming batch, which then reaches the job as an error anyway.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
     sys.excepthook = _log_bug
 
 

@@ -58,9 +58,7 @@ class TableStore:
         Raises:
             TableError: No such table yet, or its schema is not the catalog's (all differences named).
         """
-        path = self.path(table)
-        if not self.exists(table):
-            raise TableError(f"table {table.identifier} is not there yet", where=path, hint="run the job that writes it first")
+        path = self._existing_path(table)
         reader = self.spark.read.format("delta")
         if version is not None:
             if version > self.version(table):
@@ -72,9 +70,13 @@ class TableStore:
         self._refuse_other_schema(frame, table, "was written by another version of this project")
         return frame.select(*table.schema.names)
 
+    def empty(self, table: Table) -> DataFrame:
+        """No rows, with the table's columns."""
+        return self.spark.createDataFrame([], table.schema)
+
     def version(self, table: Table) -> int:
-        """Newest version of the table."""
-        row = DeltaTable.forPath(self.spark, self.path(table)).history(1).select("version").head()
+        """Newest version of the table. Raises `TableError` where there is no such table yet."""
+        row = DeltaTable.forPath(self.spark, self._existing_path(table)).history(1).select("version").head()
         return int(row["version"]) if row else -1
 
     def added_since(self, table: Table, version: int) -> DataFrame:
@@ -164,6 +166,12 @@ class TableStore:
         if table.cluster_by:
             builder = builder.clusterBy(*table.cluster_by)
         builder.execute()
+
+    def _existing_path(self, table: Table) -> str:
+        path = self.path(table)
+        if not self.exists(table):
+            raise TableError(f"table {table.identifier} is not there yet", where=path, hint="run the job that writes it first")
+        return path
 
     def _refuse_other_schema(self, frame: DataFrame, table: Table, complaint: str) -> None:
         differences = schema_differences(frame.schema, table.schema)
