@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +30,7 @@ from turbine_health.settings_files import (
     merged_over,
     read_with_parents,
 )
+from turbine_health.simulation_settings import SimulationSettings as SimulationSettings
 from turbine_health.sources import Source
 
 Statistic = Literal["mean", "std", "min", "max", "last", "range", "count", "missing_share", "slope", "change", "deviation"]
@@ -69,32 +69,6 @@ class SparkSettings(Section):
         (), description="Further Maven packages, e.g. an object store's connector (conf/s3.yaml)."
     )
     conf: dict[str, str] = Field(default_factory=dict, description="Any further Spark property.")
-
-
-class FailureRates(Section):
-    """How often each kind of failure strikes, per turbine and year; 0 switches it off."""
-
-    gearbox_bearing: float = Field(0.9, ge=0, le=50)
-    gearbox_oil: float = Field(0.8, ge=0, le=50)
-    generator: float = Field(0.85, ge=0, le=50)
-    hydraulics: float = Field(0.8, ge=0, le=50)
-    pitch: float = Field(0.8, ge=0, le=50)
-    electrical: float = Field(0.75, ge=0, le=50, description="Sudden: no sensor announces it.")
-
-
-class SimulationSettings(Section):
-    """The built-in fleet: size, failures and dirt. The same settings write the same bytes."""
-
-    output: str = Field("data/landing/simulated", description="Folder that is replaced as a whole.")
-    turbines: int = Field(20, ge=1, le=100_000)
-    days: int = Field(365, ge=1, le=3_650)
-    start: date = Field(date(2023, 1, 1), description="First day, UTC.")
-    sampling_minutes: Literal[1, 2, 5, 10, 15, 20, 30, 60] = 10
-    seed: int = Field(7, ge=0)
-    dirt: float = Field(1.0, ge=0, le=10, description="Multiplier of every kind of dirt; 0 writes clean logs.")
-    failures_per_turbine_year: FailureRates = FailureRates()
-    look_alikes: float = Field(1.0, ge=0, le=10, description="Multiplier of anomalies that no failure follows.")
-    signature_strength: float = Field(1.0, ge=0, le=10, description="How strongly faults show; 0: not at all.")
 
 
 class IngestSettings(Section):

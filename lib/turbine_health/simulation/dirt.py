@@ -30,14 +30,15 @@ UNKNOWN_TURBINES = ("T00", "TEST", "WEA 7")
 MISSING_CODE = "-999"
 # How far a spike jumps, in the signal's unit: far beyond its noise, within its valid range.
 SPIKE_HEIGHTS = {
-    "gearbox_oil_temp_c": 40.0, "gearbox_bearing_temp_c": 45.0, "generator_temp_c": -40.0, "vibration_mm_s": 15.0,
-    "hydraulic_pressure_bar": 80.0, "ambient_temp_c": 35.0,
+    "gearbox_oil_temp_c": -55.0, "gearbox_bearing_temp_c": -65.0, "generator_temp_c": -80.0, "vibration_mm_s": 15.0,
+    "hydraulic_pressure_bar": -100.0, "ambient_temp_c": 35.0,
 }  # fmt: skip
 STUCK_SENSORS = ("wind_speed_m_s", "gearbox_oil_temp_c", "gearbox_bearing_temp_c", "generator_temp_c", "hydraulic_pressure_bar")
 NEW_COLUMN_NAME, RENAMED_COLUMNS = "NacelleDirection", ("GearOilTemp", "GearboxOilTemperature")
 
 _ROWS_OF_A_MONTH = 4_464
 _TAIL_ROWS = 6
+_RUNNING_KW = 50
 
 
 @dataclass
@@ -88,16 +89,19 @@ class Soiler:
         if self.random.random() >= STUCK_SENSOR * span:
             return
         signal = str(self.random.choice(STUCK_SENSORS))
-        block = sheet.take_block(int(self.random.integers(60, 433)), where=sheet.month.values["active_power_kw"] > 50)
+        block = sheet.take_block(int(self.random.integers(60, 433)), where=sheet.is_running)
         if block is not None:
             sheet.month.values[signal][block] = sheet.month.values[signal][block.start]
             self._note("frozen", sheet, block, signal=signal)
 
     def _spike(self, sheet: Sheet, span: float) -> None:
-        for row in sheet.take_rows(self.random.poisson(SPIKES * span)):
+        """Let a sensor jump for one reading while the turbine runs."""
+        for _ in range(self.random.poisson(SPIKES * span)):
             signal = str(self.random.choice(list(SPIKE_HEIGHTS)))
-            sheet.month.values[signal][row] += SPIKE_HEIGHTS[signal]
-            self._note("spike", sheet, slice(row, row + 1), signal=signal)
+            block = sheet.take_block(3, where=sheet.is_running)
+            if block is not None:
+                sheet.month.values[signal][block.start + 1] += SPIKE_HEIGHTS[signal]
+                self._note("spike", sheet, slice(block.start + 1, block.start + 2), signal=signal)
 
     def _take_late(self, sheet: Sheet, span: float) -> LogFile | None:
         """Some days arrive a month or two later; the hours before them come again, corrected."""
@@ -193,6 +197,11 @@ class Sheet:
         self.is_kept = np.ones(len(month.moments), dtype=bool)
         self._is_free = self.is_kept.copy()
         self._is_free[-_TAIL_ROWS:] = False  # the next file may send these again
+
+    @property
+    def is_running(self) -> NDArray[np.bool_]:
+        """Whether the turbine made power, row by row."""
+        return np.asarray(self.month.values["active_power_kw"] > _RUNNING_KW)
 
     def write(self) -> None:
         """Turn the numbers into lines."""

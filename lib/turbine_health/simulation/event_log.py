@@ -6,10 +6,10 @@ from collections import Counter
 
 import numpy as np
 
-from turbine_health.settings import SimulationSettings
 from turbine_health.simulation.history import History
 from turbine_health.simulation.truth import Truth, moment, stamp
 from turbine_health.simulation.weather import EVENT_DIRT, random_stream
+from turbine_health.simulation_settings import SimulationSettings
 
 COLUMNS = ("asset_id", "event_type", "component", "started_at", "ended_at")
 UNKNOWN_TURBINE = "T00"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from turbine_health.settings import SimulationSettings
 from turbine_health.simulation.dirt import Soiler
 from turbine_health.simulation.event_log import event_log
 from turbine_health.simulation.history import turbine_history
@@ -12,6 +11,7 @@ from turbine_health.simulation.log_files import has_repeated_hour, months
 from turbine_health.simulation.machine import turbine_readings
 from turbine_health.simulation.truth import Truth
 from turbine_health.simulation.weather import DIRT, Site, random_stream, site_weather
+from turbine_health.simulation_settings import SimulationSettings
 
 READINGS, EVENT_LOG, TRUTH = "readings", "events.csv", "truth.json"
 # Chance that a turbine's logger is left in local time for half a year, at dirt 1.

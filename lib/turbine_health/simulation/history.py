@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
-from turbine_health.settings import SimulationSettings
 from turbine_health.simulation.weather import HISTORY, random_stream
+from turbine_health.simulation_settings import SimulationSettings
 
 Outcome = Literal["failure", "cured", "faded"]
 
@@ -37,6 +37,7 @@ DRIFTING_SENSORS = {
 }
 
 _LONGEST_REPAIR_DAYS = 7.0
+_PLANTED_REPAIR_DAYS = 3.0
 _YOUNGEST_FAULT_DAYS = 3.0
 _SPARED_TURBINE = 10  # every tenth turbine never fails
 
@@ -54,13 +55,18 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class SensorDrift:
-    """A sensor that loses its zero from `start` and is recalibrated at `end`, days."""
+class SensorTrouble:
+    """A sensor that says something wrong from `start` to `end`, days, while the turbine is well.
 
+    A drifting one loses its zero bit by bit until it is `shift` off, a shifted one at once; a frozen one
+    repeats itself.
+    """
+
+    kind: Literal["drifting", "shifted", "frozen"]
     signal: str
     start: float
     end: float
-    shift: float
+    shift: float = 0
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ class History:
     asset_id: str
     faults: list[Fault] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
-    drifts: list[SensorDrift] = field(default_factory=list)
+    sensor_troubles: list[SensorTrouble] = field(default_factory=list)
     standstills: list[Standstill] = field(default_factory=list)
 
     def is_down(self, start: float, end: float) -> bool:
@@ -105,7 +111,7 @@ def asset_name(turbine: int) -> str:
 
 
 def turbine_history(settings: SimulationSettings, turbine: int) -> History:
-    """Draw the history of one turbine. Every tenth turbine never fails."""
+    """Draw the history of one turbine, then plant what the settings ask for. Every tenth turbine never fails by chance."""
     random = random_stream(settings, HISTORY, turbine)
     history = History(asset_name(turbine))
     if turbine % _SPARED_TURBINE:
@@ -120,11 +126,12 @@ def turbine_history(settings: SimulationSettings, turbine: int) -> History:
             history.standstills.extend(cure)
     for drift, calibration in _drifts(settings, random):
         if not history.is_down(drift.end - 1, drift.end + 1):
-            history.drifts.append(drift)
+            history.sensor_troubles.append(drift)
             history.standstills.append(calibration)
     history.standstills.extend(
         stop for stop in _stops(settings, random) if not history.is_down(stop.start - 0.5, stop.end + 0.5)
     )
+    _plant(history, settings)
     history.standstills.sort(key=lambda standstill: standstill.start)
     return history
 
@@ -165,13 +172,16 @@ def _harmless_faults(settings: SimulationSettings, random: np.random.Generator) 
         yield Fault(mode, start, end, random.uniform(0.2, 0.55), random.uniform(1.2, 3.0), "cured"), [cure]
 
 
-def _drifts(settings: SimulationSettings, random: np.random.Generator) -> Iterator[tuple[SensorDrift, Standstill]]:
+def _drifts(settings: SimulationSettings, random: np.random.Generator) -> Iterator[tuple[SensorTrouble, Standstill]]:
     for _ in range(random.poisson(0.8 * settings.look_alikes * settings.days / 365)):
         start, length = random.uniform(0, settings.days), random.uniform(15, 70)
         signal = str(random.choice(list(DRIFTING_SENSORS)))
         shift = DRIFTING_SENSORS[signal] * random.choice([-1, 1]) * random.uniform(0.4, 1.0)
         end = start + length
-        yield SensorDrift(signal, start, end, shift), Standstill("maintenance", "sensors", end, end + random.uniform(1, 4) / 24)
+        yield (
+            SensorTrouble("drifting", signal, start, end, shift),
+            Standstill("maintenance", "sensors", end, end + random.uniform(1, 4) / 24),
+        )
 
 
 def _stops(settings: SimulationSettings, random: np.random.Generator) -> Iterator[Standstill]:
@@ -185,6 +195,34 @@ def _stops(settings: SimulationSettings, random: np.random.Generator) -> Iterato
         yield Standstill(
             "stop", str(random.choice(["grid", "curtailment", "inspection"])), start, start + random.uniform(1, 10) / 24
         )
+
+
+def _plant(history: History, settings: SimulationSettings) -> None:
+    """Put in what the settings name, and take out whatever chance had put in its place."""
+    for planted in settings.planted:
+        if planted.asset_id == history.asset_id:
+            failed = (planted.fails_on - settings.start).days + 0.5
+            fault = Fault(planted.failure_mode, failed - planted.run_up_days, failed, planted.severity, 2.0, "failure")
+            failure = Failure(fault.mode, fault.start, failed, failed + _PLANTED_REPAIR_DAYS, logs_while_down=True)
+            _clear(history, fault.start, failure.repaired)
+            history.faults.append(fault)
+            if failed < settings.days:
+                history.failures.append(failure)
+    history.failures.sort(key=lambda failure: failure.failed)
+    for trouble in settings.sensor_faults:
+        if trouble.asset_id == history.asset_id:
+            start = float((trouble.from_day - settings.start).days)
+            end = float((trouble.until_day - settings.start).days if trouble.until_day else settings.days)
+            history.sensor_troubles.append(SensorTrouble(trouble.kind, trouble.signal, start, end, trouble.shift))
+
+
+def _clear(history: History, start: float, end: float) -> None:
+    """Remove everything that reaches into the span."""
+    history.failures[:] = [
+        each for each in history.failures if each.repaired < start or (each.degrading_since or each.failed) > end
+    ]
+    history.faults[:] = [each for each in history.faults if each.end < start or each.start > end]
+    history.standstills[:] = [each for each in history.standstills if each.end < start or each.start > end]
 
 
 def _to_minute(day: float) -> float:

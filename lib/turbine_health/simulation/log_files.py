@@ -34,9 +34,9 @@ CHANNELS = {
     "active_power_kw": Channel("Power", 1, -90, 2_400),
     "rotor_speed_rpm": Channel("RotorRpm", 2, 0, 25),
     "pitch_angle_deg": Channel("PitchAngle", 2, -50, 110),
-    "gearbox_oil_temp_c": Channel("GearOilTemp", 1, -40, 180),
-    "gearbox_bearing_temp_c": Channel("GearBearingTemp", 1, -40, 220),
-    "generator_temp_c": Channel("GenTemp", 1, -50, 220),
+    "gearbox_oil_temp_c": Channel("GearOilTemp", 1, -40, 155),
+    "gearbox_bearing_temp_c": Channel("GearBearingTemp", 1, -40, 195),
+    "generator_temp_c": Channel("GenTemp", 1, -60, 235),
     "vibration_mm_s": Channel("Vibration", 3, 0, 45),
     "hydraulic_pressure_bar": Channel("HydPressure", 0, 0, 320, raw_units=100),  # the vendor logs kPa
     "ambient_temp_c": Channel("AmbientTemp", 1, -40, 75),

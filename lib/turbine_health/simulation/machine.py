@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from turbine_health.settings import SimulationSettings
 from turbine_health.simulation.history import GROWING_MODES, History
 from turbine_health.simulation.weather import MACHINE, Numbers, Site, TruthValues, lagged, random_stream, wandering
+from turbine_health.simulation_settings import SimulationSettings
 
 RATED_POWER_KW = 2_050.0
 CUT_IN_M_S, RATED_M_S, CUT_OUT_M_S = 3.5, 12.5, 25.0
@@ -79,7 +79,7 @@ def turbine_readings(settings: SimulationSettings, site: Site, history: History,
     own_use = 8 + 4 * random.standard_normal(len(wind))
     power = np.where(is_turning, RATED_POWER_KW * power_share, 0) - np.where(is_turning, 0, own_use)
     readings = Readings(wind, power, rotor, pitch, oil, bearing, generator, vibration, pressure, ambient)
-    _lose_zero(readings, site, history)
+    _mislead(readings, site, history)
     _silence(readings, site, history)
     return readings
 
@@ -187,13 +187,18 @@ def _hydraulic_pressure(
     return 186 + traits.pressure_offset_bar + regulator - (11 + 8 * leak) * sawtooth - 24.0 * leak + noise
 
 
-def _lose_zero(readings: Readings, site: Site, history: History) -> None:
-    """Shift what a sensor says while it drifts; the machine itself does not notice."""
+def _mislead(readings: Readings, site: Site, history: History) -> None:
+    """Change what a sensor in trouble says; the machine itself does not notice."""
     days = np.arange(len(site.moments)) * site.step_hours / 24
-    for drift in history.drifts:
-        steps = steps_between(site, drift.start, drift.end)
-        grown = (days[steps] - drift.start) / (drift.end - drift.start)
-        getattr(readings, drift.signal)[steps] += drift.shift * grown
+    for trouble in history.sensor_troubles:
+        steps = steps_between(site, trouble.start, trouble.end)
+        said = getattr(readings, trouble.signal)
+        if trouble.kind == "frozen":
+            said[steps] = said[steps][:1]
+        elif trouble.kind == "shifted":
+            said[steps] += trouble.shift
+        else:
+            said[steps] += trouble.shift * (days[steps] - trouble.start) / (trouble.end - trouble.start)
 
 
 def _silence(readings: Readings, site: Site, history: History) -> None:

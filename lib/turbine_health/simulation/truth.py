@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from turbine_health.settings import SimulationSettings
-from turbine_health.simulation.history import Failure, Fault, History, SensorDrift, asset_name
+from turbine_health.simulation.history import Failure, Fault, History, SensorTrouble, asset_name
+from turbine_health.simulation_settings import SimulationSettings
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Truth:
             "events": self.events,
             "failures": [_failure(history, start, failure) for history, failure in self._each("failures")],
             "faults": [_fault(history, start, fault) for history, fault in self._each("faults")],
-            "drifts": [_drift(history, start, drift) for history, drift in self._each("drifts")],
+            "sensor_troubles": [_trouble(history, start, trouble) for history, trouble in self._each("sensor_troubles")],
             "spans": self.spans,
             "bad_lines": self.bad_lines,
             "files": self.files,
@@ -107,11 +107,12 @@ def _fault(history: History, start: np.datetime64, fault: Fault) -> dict[str, An
     }
 
 
-def _drift(history: History, start: np.datetime64, drift: SensorDrift) -> dict[str, Any]:
+def _trouble(history: History, start: np.datetime64, trouble: SensorTrouble) -> dict[str, Any]:
     return {
         "asset_id": history.asset_id,
-        "signal": drift.signal,
-        "shift": round(drift.shift, 3),
-        "start": stamp(moment(start, drift.start)),
-        "end": stamp(moment(start, drift.end)),
+        "kind": trouble.kind,
+        "signal": trouble.signal,
+        "shift": round(trouble.shift, 3),
+        "start": stamp(moment(start, trouble.start)),
+        "end": stamp(moment(start, trouble.end)),
     }

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from turbine_health.settings import SimulationSettings
+from turbine_health.simulation_settings import SimulationSettings
 
 Numbers: TypeAlias = NDArray[np.float64]
 Moments: TypeAlias = NDArray[np.datetime64]
