@@ -195,11 +195,23 @@ QUARANTINE = Table(
     description="Rows that silver does not hold, with every reason.",
 )  # fmt: skip
 
+QUARANTINED_EVENTS = Table(
+    "quarantine", "asset_events",
+    StructType([
+        column("value", TEXT, "the entry as JSON", required=True),
+        column("reasons", ArrayType(TEXT), "every reason, `<code>: <sentence>`", required=True),
+        column("_source", TEXT, "name of the source description", required=True),
+        column("_source_row", COUNT, "place of the entry in its log", required=True),
+    ]),
+    keys=("_source", "_source_row"),
+    description="Entries of event logs that do not count, with every reason; as the logs are now.",
+)  # fmt: skip
+
 ASSET_EVENTS = Table(
     "silver", "asset_events",
     StructType([
         column("asset_id", TEXT, "turbine", required=True),
-        column("event_type", TEXT, "failure, maintenance or stop", required=True),
+        column("event_type", TEXT, "failure, repair, maintenance or stop", required=True),
         column("started_at", TIME, "failed, stopped or taken down", required=True),
         column("ended_at", TIME, "repaired or running again; null: not yet, or not known"),
         column("component", TEXT, "part or failure mode; null: not known"),
@@ -320,5 +332,5 @@ CHANGED_HOURS = Table(
 )  # fmt: skip
 
 FIXED_TABLES = (
-    QUARANTINE, ASSET_EVENTS, ASSET_LIVES, FAILURE_PREDICTIONS, TIME_TO_FAILURE_PREDICTIONS, INGEST_RUNS, CHANGED_HOURS,
+    QUARANTINE, QUARANTINED_EVENTS, ASSET_EVENTS, ASSET_LIVES, FAILURE_PREDICTIONS, TIME_TO_FAILURE_PREDICTIONS, INGEST_RUNS, CHANGED_HOURS,
 )  # fmt: skip

@@ -1,0 +1,293 @@
+"""The edge of ingest: which files have arrived, and their lines as text.
+
+Spark's file source with a checkpoint says which files are new, so that each is taken once however
+often the job is killed: a batch that was planned but not finished comes again with the same number,
+the same files and the same time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException, StreamingQueryException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from turbine_health.errors import ConcurrentRunError, SourceError, TurbineHealthError
+from turbine_health.sources import EventLog, Files, Source
+from turbine_health.tables import bronze
+
+# The file source forgets files this much older than the newest one; ours must never be forgotten.
+SPARK_ERRORS = (PySparkException, Py4JJavaError)
+NEVER_TOO_OLD = "36500d"
+LONGEST_HEADER_BYTES = 1_048_576
+GLOB_CHARACTERS = "\\[]{}*?"
+# The low bits hold the row's place in its task, the high bits the megabyte at which the task's share of
+# the file begins. Spark never cuts a file into shares below 4 MB, so the two together are unique and in order.
+BITS_OF_ROW = 33
+BYTES_PER_SHARE_UNIT = 20
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """One file that has arrived."""
+
+    uri: str
+    modified_at: datetime
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Files that are taken in together. The same number of one stream always means the same files and time."""
+
+    stream: str
+    number: int
+    received_at: datetime
+    files: tuple[RawFile, ...]
+
+
+def require_files(spark: SparkSession, source: Source) -> None:
+    """Refuse a path that names nothing, before a checkpoint is made for it.
+
+    Raises:
+        SourceError: No such file or folder, or no file in it.
+    """
+    hadoop = _Hadoop(spark)
+    found = hadoop.glob(source.files.path)
+    where = f"source {source.name}"
+    if not found:
+        raise SourceError(f"no file matches {source.files.path}", where=where, hint="check files.path, or put the logs there")
+    if not any(hadoop.has_files(status) for status in found):
+        raise SourceError(f"{source.files.path} is empty", where=where, hint="put the logs there, or check files.path")
+
+
+def take_new_files(
+    spark: SparkSession, source: Source, checkpoint: str, max_batch_mb: int, take: Callable[[Batch], None]
+) -> None:
+    """Hand every file that was not taken yet to `take`, oldest first, in batches of about `max_batch_mb`.
+
+    Raises:
+        TurbineHealthError: Whatever `take` raised; the batch comes again next time.
+        ConcurrentRunError: Another run is taking the same files.
+    """
+    problems: list[TurbineHealthError] = []
+
+    def take_batch(_: DataFrame, number: int) -> None:
+        try:
+            take(_planned_batch(spark, checkpoint, number))
+        except TurbineHealthError as problem:
+            problems.append(problem)
+            raise
+
+    query = (
+        spark.readStream.format("text")
+        .option("maxFileAge", NEVER_TOO_OLD)
+        .option("maxBytesPerTrigger", str(max_batch_mb * 1024 * 1024))
+        .load(source.files.path)
+        .writeStream.foreachBatch(take_batch)
+        .option("checkpointLocation", checkpoint)
+        .trigger(availableNow=True)
+        .start()
+    )
+    try:
+        query.awaitTermination()
+    except StreamingQueryException as failure:
+        if problems:
+            raise problems[0] from None
+        if _is_concurrent(str(failure)):
+            raise ConcurrentRunError(
+                f"another run is taking in {source.name}", where=checkpoint, hint="nothing was lost; run again when it is done"
+            ) from None
+        raise
+
+
+def read_lines(spark: SparkSession, source: Source, batch: Batch, unreadable: Sequence[str] = ()) -> DataFrame:
+    """The rows of `bronze.<source>` of one batch: every line as text, parquet rows as JSON.
+
+    Grain: one row per line; one row with a null `value` for each file in `unreadable`.
+    """
+    provenance = [F.lit(source.name).alias("_source"), F.col("_source_file"), F.col("_source_row"), _time(batch.received_at)]
+    names = bronze(source.name).schema.names
+    nothing = spark.createDataFrame(
+        [(None, uri, 0) for uri in unreadable], "value STRING, _source_file STRING, _source_row BIGINT"
+    ).select("value", *provenance)
+    uris = [file.uri for file in batch.files if file.uri not in set(unreadable)]
+    if not uris:
+        return nothing.select(*names)
+    lines = _scan(spark, source.files, uris).select("value", *provenance)
+    return (lines.unionByName(nothing) if unreadable else lines).select(*names)
+
+
+def write_lines(spark: SparkSession, source: Source, batch: Batch, write: Callable[[DataFrame], object]) -> None:
+    """Hand the lines of a batch to `write`; if a file cannot be read to its end, again without its lines."""
+    try:
+        write(read_lines(spark, source, batch))
+    except SPARK_ERRORS as error:
+        if not _is_read_failure(error):
+            raise
+        write(read_lines(spark, source, batch, _unreadable_files(spark, source, batch)))
+
+
+def read_first_lines(spark: SparkSession, files: Sequence[RawFile]) -> dict[str, str | None]:
+    """First line of each file, by URI; None for one that is empty or cannot be opened."""
+    hadoop = _Hadoop(spark)
+    return {file.uri: hadoop.first_line(file.uri) for file in files}
+
+
+def read_event_log(spark: SparkSession, source: Source, log: EventLog) -> DataFrame:
+    """The entries of an event log: its columns as text, `_source_row` and `value`, the entry as JSON.
+
+    Raises:
+        SourceError: No such file, or a column that the description names is not in it.
+    """
+    where = f"source {source.name}, failures.path {log.path}"
+    if not _Hadoop(spark).glob(log.path):
+        raise SourceError("no such event log", where=where, hint="check failures.path, or say `failures: {kind: none}`")
+    entries = spark.read.option("header", "true").option("sep", log.delimiter).csv(log.path)
+    wanted = (log.asset_column, log.type_column, log.component_column, log.started_column, log.ended_column)
+    missing = [name for name in wanted if name is not None and name not in entries.columns]
+    if missing:
+        raise SourceError(
+            f"column {', '.join(missing)} is not in the header ({', '.join(entries.columns)})",
+            where=where,
+            hint="mend the description's *_column keys; null says there is no such column",
+        )
+    value = F.to_json(F.struct(*entries.columns), {"ignoreNullFields": "false"})
+    return entries.select("*", value.alias("value"), _row_in_file())
+
+
+def _planned_batch(spark: SparkSession, checkpoint: str, number: int) -> Batch:
+    """What the query wrote into its own log before it started the batch."""
+    hadoop = _Hadoop(spark)
+    _, planned, *offsets = hadoop.read_text(f"{checkpoint}/offsets/{number}").splitlines()
+    received_at = datetime.fromtimestamp(json.loads(planned)["batchTimestampMs"] / 1000, timezone.utc)
+    last = json.loads(offsets[0])["logOffset"]
+    first = 0
+    if number > 0:
+        before = hadoop.read_text(f"{checkpoint}/offsets/{number - 1}").splitlines()
+        first = json.loads(before[2])["logOffset"] + 1
+    entries = [entry for index in range(first, last + 1) for entry in _file_log(hadoop, checkpoint, index)]
+    files = [
+        RawFile(hadoop.as_metadata(entry["path"]), datetime.fromtimestamp(entry["timestamp"] / 1000, timezone.utc))
+        for entry in entries
+    ]
+    stream = json.loads(hadoop.read_text(f"{checkpoint}/metadata"))["id"]
+    return Batch(stream, number, received_at, tuple(sorted(files, key=lambda file: (file.modified_at, file.uri))))
+
+
+def _file_log(hadoop: _Hadoop, checkpoint: str, index: int) -> list[dict[str, Any]]:
+    log = f"{checkpoint}/sources/0/{index}"
+    path = log if hadoop.exists(log) else f"{log}.compact"
+    entries = [json.loads(line) for line in hadoop.read_text(path).splitlines()[1:]]
+    return [entry for entry in entries if entry["batchId"] == index]
+
+
+def _scan(spark: SparkSession, files: Files, uris: Sequence[str]) -> DataFrame:
+    paths = [_path_of(spark, uri) for uri in uris]
+    if files.format == "parquet":
+        rows = spark.read.option("mergeSchema", "true").parquet(*paths)
+        value = F.to_json(F.struct(*rows.columns), {"ignoreNullFields": "false"})
+        return rows.select(value.alias("value"), F.col("_metadata.file_path").alias("_source_file"), _row_in_file())
+    lines = spark.read.text(paths)
+    return lines.select("value", F.col("_metadata.file_path").alias("_source_file"), _row_in_file())
+
+
+def _row_in_file() -> Column:
+    share = F.shiftright(F.col("_metadata.file_block_start"), BYTES_PER_SHARE_UNIT)
+    row = F.monotonically_increasing_id().bitwiseAND(F.lit((1 << BITS_OF_ROW) - 1))
+    return (F.shiftleft(share, BITS_OF_ROW) + row).alias("_source_row")
+
+
+def _time(moment: datetime) -> Column:
+    return F.timestamp_millis(F.lit(round(moment.timestamp() * 1000))).alias("_ingested_at")
+
+
+def _unreadable_files(spark: SparkSession, source: Source, batch: Batch) -> list[str]:
+    """Files that cannot be read to their end: a truncated archive, say. Reads each one, so only after a failure."""
+    return [file.uri for file in batch.files if not _is_readable(spark, source.files, file.uri)]
+
+
+def _is_readable(spark: SparkSession, files: Files, uri: str) -> bool:
+    try:
+        _scan(spark, files, [uri]).agg(F.sum(F.length("value"))).head()
+    except SPARK_ERRORS as error:
+        if _is_read_failure(error):
+            return False
+        raise
+    return True
+
+
+def _is_read_failure(error: Exception) -> bool:
+    text = str(error)
+    return any(sign in text for sign in ("FAILED_READ_FILE", "CANNOT_READ_FILE_FOOTER", "PATH_NOT_FOUND"))
+
+
+def _path_of(spark: SparkSession, uri: str) -> str:
+    """The path behind an encoded URI, so written that Spark does not take its brackets for a pattern."""
+    plain = _Hadoop(spark).plain(uri)
+    return "".join(f"\\{character}" if character in GLOB_CHARACTERS else character for character in plain)
+
+
+def _is_concurrent(text: str) -> bool:
+    signs = ("Multiple streaming queries are concurrently using", "CONCURRENT_QUERY", "ConcurrentTransactionException")
+    return any(sign in text for sign in signs)
+
+
+class _Hadoop:
+    """Hadoop's file systems, which know every scheme that Spark can read."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        context: Any = spark.sparkContext
+        self._jvm = context._jvm
+        self._conf = context._jsc.hadoopConfiguration()
+
+    def glob(self, pattern: str) -> list[Any]:
+        path = self._jvm.org.apache.hadoop.fs.Path(pattern)
+        return list(path.getFileSystem(self._conf).globStatus(path) or [])
+
+    def has_files(self, status: Any) -> bool:
+        """Whether it is a file, or a folder with one in it; names that start with `_` or `.` do not count."""
+        if status.isFile():
+            return True
+        path = status.getPath()
+        inside = path.getFileSystem(self._conf).listStatus(path)
+        return any(self.has_files(entry) for entry in inside if entry.getPath().getName()[0] not in "._")
+
+    def plain(self, uri: str) -> str:
+        return str(self._jvm.org.apache.hadoop.fs.Path(self._jvm.java.net.URI(uri)).toString())
+
+    def as_metadata(self, uri: str) -> str:
+        """The URI as `_metadata.file_path` spells it (`file:/a`, where the checkpoint says `file:///a`)."""
+        path = self._jvm.org.apache.hadoop.fs.Path(self._jvm.java.net.URI(uri))
+        return str(self._jvm.org.apache.hadoop.fs.Path(path.toString()).toUri().toString())
+
+    def exists(self, path: str) -> bool:
+        place = self._jvm.org.apache.hadoop.fs.Path(path)
+        return bool(place.getFileSystem(self._conf).exists(place))
+
+    def read_text(self, path: str) -> str:
+        place = self._jvm.org.apache.hadoop.fs.Path(path)
+        stream = place.getFileSystem(self._conf).open(place)
+        try:
+            return str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+        finally:
+            stream.close()
+
+    def first_line(self, uri: str) -> str | None:
+        path = self._jvm.org.apache.hadoop.fs.Path(self._jvm.java.net.URI(uri))
+        codec = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self._conf).getCodec(path)
+        text = self._jvm.org.apache.hadoop.io.Text()
+        stream = path.getFileSystem(self._conf).open(path)
+        try:
+            decoded = codec.createInputStream(stream) if codec else stream
+            length = self._jvm.org.apache.hadoop.util.LineReader(decoded).readLine(text, LONGEST_HEADER_BYTES)
+        except Py4JJavaError:
+            return None
+        finally:
+            stream.close()
+        return str(text.toString()).removeprefix("\ufeff") if length else None

@@ -1,0 +1,81 @@
+"""Take raw logs in: every row ever received ends in silver or in quarantine, exactly once."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from turbine_health.errors import SettingsError
+from turbine_health.io.delta import TableStore
+from turbine_health.io.raw_files import Batch, require_files, take_new_files
+from turbine_health.pipelines.ingest_account import BatchAccount
+from turbine_health.pipelines.ingest_batch import take_batch
+from turbine_health.pipelines.ingest_lives import update_lives
+from turbine_health.settings import Settings
+from turbine_health.sources import Source
+
+logger = logging.getLogger("turbine_health")
+
+
+@dataclass(frozen=True)
+class IngestSummary:
+    """What one run took in, over all sources and batches."""
+
+    batches: int
+    files: int
+    rows_in: int
+    rows_to_silver: int
+    rows_to_quarantine: int
+    rows_superseded: int
+
+    def __str__(self) -> str:
+        if not self.batches:
+            return "nothing new"
+        return (
+            f"{self.rows_in:,} rows of {self.files:,} files: {self.rows_to_silver:,} in silver, "
+            f"{self.rows_to_quarantine:,} in quarantine, {self.rows_superseded:,} superseded"
+        )
+
+
+def ingest(store: TableStore, settings: Settings) -> IngestSummary:
+    """Take in every file that is new, of every source.
+
+    Raises:
+        SourceError: A path that names nothing, or a description that fits no file.
+        ConcurrentRunError: Another run takes in the same files.
+        DataError: The sums do not match.
+    """
+    if not settings.sources:
+        raise SettingsError(
+            "no source of logs is named", where="sources", hint="name a file such as conf/sources/simulated.yaml"
+        )
+    for source in settings.sources:
+        require_files(store.spark, source)
+    accounts = [account for source in settings.sources for account in _ingest_source(store, settings, source)]
+    update_lives(store, settings)
+    return _summary(accounts)
+
+
+def _ingest_source(store: TableStore, settings: Settings, source: Source) -> list[BatchAccount]:
+    accounts: list[BatchAccount] = []
+
+    def take(batch: Batch) -> None:
+        logger.info("%s: taking in batch %d, %d files", source.name, batch.number, len(batch.files))
+        account = take_batch(store, settings, source, batch)
+        logger.info("%s: batch %d: %s", source.name, batch.number, account)
+        accounts.append(account)
+
+    checkpoint = f"{settings.storage.root.rstrip('/')}/_checkpoints/{source.name}"
+    take_new_files(store.spark, source, checkpoint, settings.ingest.max_batch_mb, take)
+    return accounts
+
+
+def _summary(accounts: list[BatchAccount]) -> IngestSummary:
+    return IngestSummary(
+        batches=len(accounts),
+        files=sum(account.files for account in accounts),
+        rows_in=sum(account.rows_in for account in accounts),
+        rows_to_silver=sum(account.rows_to_silver for account in accounts),
+        rows_to_quarantine=sum(account.rows_to_quarantine for account in accounts),
+        rows_superseded=sum(account.rows_superseded for account in accounts),
+    )

@@ -1,0 +1,103 @@
+"""One batch of one source: bronze, then quarantine, then silver, then which hours changed, then the account.
+
+Every write is named by the batch, so that Delta skips it when a killed batch is done again, and
+everything after bronze is computed from tables alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime, timezone
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from turbine_health.io.delta import TableStore, Transaction
+from turbine_health.io.raw_files import Batch, read_first_lines, write_lines
+from turbine_health.pipelines.ingest_account import BatchAccount, record_account
+from turbine_health.pipelines.ingest_silver import Received, neighbours_of, superseded_of, write_silver
+from turbine_health.settings import Settings
+from turbine_health.sources import Source
+from turbine_health.tables import CHANGED_HOURS, QUARANTINE, bronze, sensor_readings
+from turbine_health.transforms.layouts import LAYOUT_SCHEMA, Layout, layout_of, refuse_unless_some_fit
+from turbine_health.transforms.quality import as_array, to_judged_rows
+from turbine_health.transforms.superseding import to_hours
+
+
+def take_batch(store: TableStore, settings: Settings, source: Source, batch: Batch) -> BatchAccount:
+    """Take one batch in, whole; done again it changes nothing.
+
+    Raises:
+        SourceError: No file of the first batch has the columns that the description names.
+        DataError: Rows received are not all in silver or quarantine.
+    """
+    started = datetime.now(timezone.utc), time.monotonic()
+    run_id = f"{source.name}-{batch.stream[:8]}-{batch.number}"
+    transaction = Transaction(f"ingest-{source.name}-{batch.stream}", batch.number)
+    layouts = _write_bronze(store, source, batch, transaction)
+    files = store.spark.createDataFrame([layout.as_row() for layout in layouts], LAYOUT_SCHEMA)
+    lines = store.read(bronze(source.name)).where(F.col("_ingested_at") == batch.received_at)
+    rows = lines.transform(to_judged_rows, files, source, common_positions(layouts), settings.ingest.max_future_minutes)
+    is_good = F.col("_reasons") == ""
+    keys = rows.select(*[F.when(is_good, F.col(key)).alias(key) for key in ("asset_id", "event_time")])
+    hours = keys.transform(to_hours).persist()
+    received = Received(store, settings, source, batch.received_at, run_id, transaction, rows.where(is_good), files, hours)
+    neighbours = neighbours_of(received)
+    superseded = superseded_of(received, neighbours).persist()
+    try:
+        _write_quarantine(received, rows.where(~is_good), superseded)
+        write_silver(received, neighbours, superseded)
+        write_changed_hours(received)
+        return record_account(received, layouts, started)
+    finally:
+        superseded.unpersist()
+        hours.unpersist()
+
+
+def common_positions(layouts: Sequence[Layout]) -> tuple[int, ...] | None:
+    """Where the described columns stand, if that is the same in all files that can be read; else None."""
+    found = {layout.positions for layout in layouts if layout.problem is None and layout.positions}
+    return next(iter(found)) if len(found) == 1 else None
+
+
+def write_changed_hours(received: Received) -> None:
+    """Note the hours of which silver holds rows that this batch wrote."""
+    silver = received.store.read(sensor_readings(received.settings.signal_names))
+    hours = (
+        silver.where(F.col("_run_id") == received.run_id)
+        .select("asset_id", F.date_trunc("HOUR", "event_time").alias("hour_start"), F.col("_run_id").alias("run_id"))
+        .distinct()
+    )
+    received.store.append(hours, CHANGED_HOURS, received.transaction)
+
+
+def _write_bronze(store: TableStore, source: Source, batch: Batch, transaction: Transaction) -> list[Layout]:
+    """Keep every line as it came, and find out how to read each file."""
+    first_lines = read_first_lines(store.spark, batch.files)
+    layouts = _layouts(source, batch, first_lines, unreadable=[])
+    if batch.number == 0:
+        refuse_unless_some_fit(source, [layout for layout in layouts if first_lines[layout.file] is not None])
+    table = bronze(source.name)
+    write_lines(store.spark, source, batch, lambda lines: store.append(lines, table, transaction))
+    is_unreadable = (F.col("_ingested_at") == batch.received_at) & F.col("value").isNull()
+    unreadable = [row["_source_file"] for row in store.read(table).where(is_unreadable).select("_source_file").collect()]
+    return _layouts(source, batch, first_lines, unreadable)
+
+
+def _layouts(source: Source, batch: Batch, first_lines: dict[str, str | None], unreadable: Sequence[str]) -> list[Layout]:
+    return [
+        layout_of(source, file.uri, order, first_lines[file.uri], file.uri in unreadable)
+        for order, file in enumerate(batch.files)
+    ]
+
+
+def _write_quarantine(received: Received, bad: DataFrame, superseded: DataFrame) -> None:
+    """Set aside what silver will not hold, before silver changes."""
+    rejected = bad.withColumns({"reasons": as_array(F.col("_reasons")), "_run_id": F.lit(received.run_id)})
+    parts = [rejected.select(*superseded.columns)] if received.totals.unusable else []
+    if not superseded.isEmpty():
+        parts.append(superseded)
+    if parts:
+        rows = parts[0].unionByName(parts[1]) if len(parts) > 1 else parts[0]
+        received.store.append(rows.withColumn("_quarantined_at", F.lit(received.received_at)), QUARANTINE, received.transaction)

@@ -1,0 +1,96 @@
+"""Events and lives, built anew from the event logs and silver; written only where they changed."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from turbine_health.io.delta import TableStore
+from turbine_health.io.raw_files import read_event_log
+from turbine_health.settings import Settings
+from turbine_health.sources import Counter, EventLog, LastReading, Source
+from turbine_health.tables import ASSET_EVENTS, ASSET_LIVES, QUARANTINED_EVENTS, sensor_readings
+from turbine_health.transforms.events import failures_at_last_reading, to_judged_events
+from turbine_health.transforms.lives import to_lives, to_outages
+
+logger = logging.getLogger("turbine_health")
+
+
+def update_lives(store: TableStore, settings: Settings) -> None:
+    """Bring `silver.asset_events`, `silver.asset_lives` and `quarantine.asset_events` up to date.
+
+    Raises:
+        SourceError: An event log that is not there, or lacks a column that the description names.
+    """
+    silver = store.read(sensor_readings(settings.signal_names))
+    spans = _spans(silver, settings).persist()
+    events, rejected = store.empty(ASSET_EVENTS), store.empty(QUARANTINED_EVENTS)
+    for source in settings.sources:
+        if isinstance(source.failures, EventLog):
+            judged = _written_events(store, source, source.failures, spans)
+            events = events.unionByName(judged.where(F.size("reasons") == 0).select(*events.columns))
+            rejected = rejected.unionByName(judged.where(F.size("reasons") > 0).select(*rejected.columns))
+        elif isinstance(source.failures, LastReading):
+            own = spans.where(F.col("_source") == source.name)
+            events = events.unionByName(failures_at_last_reading(own, source.name, _step(source)).select(*events.columns))
+    turbines = spans.groupBy("asset_id").agg(
+        F.min("first_reading").alias("first_reading"), F.max("records_end").alias("records_end")
+    )
+    store.overwrite_if_changed(rejected, QUARANTINED_EVENTS)
+    store.overwrite_if_changed(events, ASSET_EVENTS)
+    lives = turbines.transform(to_lives, store.read(ASSET_EVENTS).transform(to_outages))
+    store.overwrite_if_changed(lives.select(*ASSET_LIVES.schema.names), ASSET_LIVES)
+    spans.unpersist()
+
+
+def _spans(silver: DataFrame, settings: Settings) -> DataFrame:
+    """First and last reading of each turbine and source; `ends_in_failure` where the last one comes before a failure."""
+    by_source = silver.groupBy("asset_id", "_source").agg(
+        F.min("event_time").alias("first_reading"),
+        F.max("event_time").alias("last_reading"),
+        F.max_by("_source_file", "event_time").alias("last_file"),
+    )
+    parts = [_span_of(by_source.where(F.col("_source") == source.name), source) for source in settings.sources]
+    spans = parts[0]
+    for part in parts[1:]:
+        spans = spans.unionByName(part)
+    return spans
+
+
+def _span_of(spans: DataFrame, source: Source) -> DataFrame:
+    ends = F.lit(False)
+    if isinstance(source.failures, LastReading):
+        name = F.url_decode(F.element_at(F.split("last_file", "/"), -1))
+        ends = name.rlike(glob_as_regex(source.failures.file_glob))
+    return spans.select(
+        "asset_id", "_source", "first_reading", "last_reading",
+        (F.col("last_reading") + F.lit(_step(source))).alias("records_end"), ends.alias("ends_in_failure"),
+    )  # fmt: skip
+
+
+def _step(source: Source) -> timedelta:
+    """From one reading to the next: the counter's step, or the sampling."""
+    counter: Counter | None = source.time.counter
+    if counter is not None:
+        return timedelta(**{counter.unit: 1})
+    return timedelta(minutes=source.sampling_minutes)
+
+
+def glob_as_regex(pattern: str) -> str:
+    """A file-name pattern with `*` and `?` as a regular expression that Java reads too."""
+    escaped = "".join(
+        {"*": ".*", "?": "."}.get(character, f"\\{character}" if not character.isalnum() else character)
+        for character in pattern
+    )
+    return f"^{escaped}$"
+
+
+def _written_events(store: TableStore, source: Source, log: EventLog, spans: DataFrame) -> DataFrame:
+    assets = spans.select(F.col("asset_id").alias("_known")).distinct()
+    entries = read_event_log(store.spark, source, log)
+    known = entries.join(F.broadcast(assets), on=F.trim(log.asset_column) == F.col("_known"), how="left")
+    is_known = F.col("_known").isNotNull() | F.coalesce(F.trim(log.asset_column).isin(*source.asset_id.known), F.lit(False))
+    return known.withColumn("is_known_asset", is_known).transform(to_judged_events, log, source.name)

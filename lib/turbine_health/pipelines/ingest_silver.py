@@ -1,0 +1,212 @@
+"""From judged rows to silver: which row of a key stays, what it replaces, and the sensor-health flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from turbine_health.io.delta import TableStore, Transaction
+from turbine_health.settings import Settings
+from turbine_health.sources import Source
+from turbine_health.tables import QUARANTINE, Table, bronze, sensor_readings
+from turbine_health.transforms.health import Reach, value_flags, with_health_flags
+from turbine_health.transforms.quality import SEPARATOR, as_array, with_signals
+from turbine_health.transforms.superseding import superseded_reasons, with_rank
+
+# Rows that are in silver already stand behind every file of the batch.
+BEFORE_ALL_FILES = -1
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a batch brought."""
+
+    rows: int
+    unusable: int
+    unproven_hours: int
+    first_time: datetime | None
+    last_time: datetime | None
+
+
+@dataclass(frozen=True)
+class Received:
+    """The rows that one batch brought, judged, and where they go.
+
+    `good` comes from `quality.to_judged_rows`, `files` is of `LAYOUT_SCHEMA`, `hours` from
+    `superseding.to_hours` over all rows of the batch.
+    """
+
+    store: TableStore
+    settings: Settings
+    source: Source
+    received_at: datetime
+    run_id: str
+    transaction: Transaction
+    good: DataFrame
+    files: DataFrame
+    hours: DataFrame
+
+    @cached_property
+    def totals(self) -> Totals:
+        """Counted once; this is the pass that reads every row of the batch."""
+        is_usable = F.col("asset_id").isNotNull()
+        row = self.hours.agg(
+            F.sum("readings"),
+            F.sum(F.when(~is_usable, F.col("readings"))),
+            F.count_if(is_usable & ~F.col("is_unique")),
+            F.min("first_time"),
+            F.max("last_time"),
+        ).head()
+        assert row is not None
+        return Totals(row[0] or 0, row[1] or 0, row[2], row[3], row[4])
+
+    @property
+    def silver(self) -> Table:
+        """With the signals of all sources."""
+        return sensor_readings(self.settings.signal_names)
+
+
+def neighbours_of(received: Received) -> DataFrame | None:
+    """Readings in silver that the batch may replace, or whose flags it may change, and those they depend on.
+
+    Grain: one row per `asset_id` and `event_time`.
+
+    Returns:
+        Rows of silver with `is_settled`: too far away for its flags to change. None when there is no row.
+    """
+    totals, store = received.totals, received.store
+    if totals.first_time is None or totals.last_time is None or not store.exists(received.silver):
+        return None
+    reach = Reach.of(received.source, received.settings.ingest)
+    around = reach.before + reach.after
+    spans = received.hours.groupBy("asset_id").agg(F.min("first_time").alias("first"), F.max("last_time").alias("last"))
+    time = F.col("event_time")
+    # The literal bounds let Delta skip files; the turbine's own span then keeps only what is near.
+    is_near_batch = time.between(totals.first_time - around, totals.last_time + around)
+    is_near = (time >= F.col("first") - F.lit(around)) & (time <= F.col("last") + F.lit(around))
+    is_settled = (time < F.col("first") - F.lit(reach.after)) | (time > F.col("last") + F.lit(reach.before))
+    is_own = (F.col("_run_id") == received.run_id) & (F.col("_ingested_at") == received.received_at)
+    neighbours = (
+        store.read(received.silver)
+        .where(is_near_batch & ~F.coalesce(is_own, F.lit(False)))
+        .join(F.broadcast(spans), on="asset_id", how="inner")
+        .where(is_near)
+        .withColumn("is_settled", is_settled)
+        .drop("first", "last")
+    )
+    return None if neighbours.isEmpty() else neighbours
+
+
+def superseded_of(received: Received, neighbours: DataFrame | None) -> DataFrame:
+    """Rows of the batch and of silver that a later row of the same key replaces.
+
+    Grain: one row per superseded row. Columns of `quarantine.sensor_readings` without `_quarantined_at`.
+    """
+    columns = [name for name in QUARANTINE.schema.names if name != "_quarantined_at"]
+    suspects = received.hours.where(F.col("asset_id").isNotNull() & ~F.col("is_unique")).select("asset_id", "hour_start")
+    if received.totals.unproven_hours == 0 and neighbours is None:
+        return received.store.empty(QUARANTINE).select(*columns)
+    keyed = ["asset_id", "event_time", "value", "_source", "_source_file", "_source_row", "_ingested_at", "_file_order"]
+    candidates = received.good.select(*keyed, F.lit(True).alias("is_new"))
+    if neighbours is not None:
+        old = neighbours.withColumns({
+            "value": F.lit(None).cast("string"), "_file_order": F.lit(BEFORE_ALL_FILES), "is_new": F.lit(False),
+        })  # fmt: skip
+        suspects = suspects.union(old.select("asset_id", _hour())).distinct()
+        candidates = candidates.unionByName(old.select(*keyed, "is_new"))
+    ranked = candidates.withColumn("hour_start", _hour()).join(suspects, on=["asset_id", "hour_start"], how="left_semi")
+    losers = ranked.transform(with_rank).where(F.col("rank") > 1)
+    if neighbours is not None:
+        losers = _with_line(received, losers)
+    return losers.withColumns({
+        "reasons": superseded_reasons(F.col("_winner_file")), "_run_id": F.lit(received.run_id),
+    }).select(*columns)  # fmt: skip
+
+
+def write_silver(received: Received, neighbours: DataFrame | None, superseded: DataFrame) -> None:
+    """Write the readings that stay, and the flags that they change on their neighbours, in one commit."""
+    has_losers = not superseded.isEmpty()
+    readings = received.good.transform(with_signals, received.source)
+    candidates = _as_candidates(received, readings)
+    if neighbours is not None:
+        candidates = candidates.unionByName(_neighbours_as_candidates(received, neighbours))
+    by_turbine = candidates.repartition("asset_id")
+    if has_losers:
+        by_turbine = by_turbine.transform(with_rank).where(F.col("rank") == 1)
+    flagged = by_turbine.transform(with_health_flags, received.source, received.settings.ingest)
+    rows = _as_silver(received, flagged)
+    if neighbours is None:
+        received.store.append(rows.select(*received.silver.schema.names), received.silver, received.transaction)
+        return
+    _write_beside_neighbours(received, rows, superseded)
+
+
+def _write_beside_neighbours(received: Received, rows: DataFrame, superseded: DataFrame) -> None:
+    columns = received.silver.schema.names
+    is_changed = F.col("is_new") | (~F.col("is_settled") & (F.col("quality_flags") != F.col("_old_flags")))
+    changed = rows.where(is_changed).persist()
+    replaces = not superseded.where(F.col("_ingested_at") < received.received_at).isEmpty()
+    if replaces or not changed.where(~F.col("is_new")).isEmpty():
+        received.store.merge(changed.select(*columns), received.silver, transaction=received.transaction)
+    else:
+        received.store.append(changed.select(*columns), received.silver, received.transaction)
+    changed.unpersist()
+
+
+def _as_candidates(received: Received, readings: DataFrame) -> DataFrame:
+    own = {signal.name for signal in received.source.signals}
+    names = received.settings.signal_names
+    values = [F.col(name) if name in own else F.lit(None).cast("double").alias(name) for name in names]
+    return readings.select(
+        "asset_id", "event_time", *values, "_value_flags", "_file_order",
+        "_source", F.lit(None).cast("string").alias("_source_file"), "_source_row", "_ingested_at",
+        F.lit(True).alias("is_new"), F.lit(False).alias("is_settled"), F.array().cast("array<string>").alias("_old_flags"),
+    )  # fmt: skip
+
+
+def _neighbours_as_candidates(received: Received, neighbours: DataFrame) -> DataFrame:
+    kept_flags = F.array_join(value_flags("quality_flags"), SEPARATOR)
+    return neighbours.select(
+        "asset_id", "event_time", *received.settings.signal_names,
+        kept_flags.alias("_value_flags"), F.lit(BEFORE_ALL_FILES).alias("_file_order"),
+        "_source", "_source_file", "_source_row", "_ingested_at",
+        F.lit(False).alias("is_new"), "is_settled", F.col("quality_flags").alias("_old_flags"),
+    )  # fmt: skip
+
+
+def _as_silver(received: Received, flagged: DataFrame) -> DataFrame:
+    files = received.files.select("_file_order", F.col("_source_file").alias("_file_of_batch"))
+    flags = F.concat_ws(SEPARATOR, F.nullif("_value_flags", F.lit("")), F.nullif("_health_flags", F.lit("")))
+    return flagged.join(F.broadcast(files), on="_file_order", how="left").withColumns({
+        "_source_file": F.coalesce("_source_file", "_file_of_batch"),
+        "quality_flags": as_array(flags),
+        "_run_id": F.lit(received.run_id),
+    })  # fmt: skip
+
+
+def _with_line(received: Received, losers: DataFrame) -> DataFrame:
+    """Fetch the lines of superseded silver rows from bronze, from the batches that brought them."""
+    old = losers.where(~F.col("is_new"))
+    moments = [row[0] for row in old.select("_ingested_at").distinct().collect()]
+    known = [bronze(source.name) for source in received.settings.sources]
+    lines = None
+    for table in known:
+        if moments and received.store.exists(table):
+            found = (
+                received.store.read(table)
+                .where(F.col("_ingested_at").isin(*moments))
+                .select("_source_file", "_source_row", F.col("value").alias("_line"))
+            )
+            lines = found if lines is None else lines.unionByName(found)
+    if lines is None:
+        return losers
+    with_line = old.join(lines, on=["_source_file", "_source_row"], how="left").withColumn("value", F.col("_line"))
+    return losers.where(F.col("is_new")).unionByName(with_line.drop("_line"))
+
+
+def _hour() -> Column:
+    return F.date_trunc("HOUR", F.col("event_time")).alias("hour_start")

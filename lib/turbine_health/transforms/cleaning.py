@@ -1,0 +1,157 @@
+"""From lines of text to turbine, time and numbers. Nothing is judged here; `quality` does that."""
+
+from __future__ import annotations
+
+import re
+from datetime import timezone
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
+
+from turbine_health.sources import AssetId, Counter, Signal, Source, Time, Timestamps
+from turbine_health.transforms.layouts import described_columns
+
+MICROSECONDS = {"hours": 3_600_000_000, "days": 86_400_000_000}
+# A count beyond this is no count of hours or days in any plant's life, and would overflow a time.
+LARGEST_COUNT = 10_000_000
+# A line longer than this is no reading; splitting it could take minutes.
+LONGEST_LINE_BYTES = 65_536
+OFFSET = r"(Z|[+-]\d{2}:?\d{2})$"
+
+
+def to_rows(lines: DataFrame, layouts: DataFrame, source: Source, positions: tuple[int, ...] | None) -> DataFrame:
+    """Cut lines into the described columns, as text. Header lines are no rows.
+
+    Grain: one row per line that is not its file's header, wherever it stands (joined logs repeat it).
+
+    Args:
+        lines: Rows of `bronze.<source>`.
+        layouts: `LAYOUT_SCHEMA`, one row per `_source_file`.
+        source: The description.
+        positions: Of the described columns, when all files agree, which is faster; None reads them from `layouts`.
+
+    Returns:
+        `lines` with their layout, `_field_count` (null: not a line of fields) and a column `raw_name(i)` for
+        each described column: text, null when the line has no such field.
+    """
+    is_header = F.coalesce(F.col("value") == F.col("_header"), F.lit(False))
+    rows = lines.join(F.broadcast(layouts), on="_source_file", how="left").where(~is_header)
+    columns = described_columns(source)
+    if source.files.format != "csv":
+        fields = rows.withColumn("_fields", _json_fields(F.col("value"), columns))
+        raw = [F.col("_fields")[name].alias(raw_name(source, name)) for name in columns]
+        return fields.select("*", F.lit(None).cast("int").alias("_field_count"), *raw).drop("_fields")
+    fields = rows.withColumn("_fields", _split(F.col("value"), source.files.delimiter, source.files.quote))
+    places = [F.lit(place) for place in positions] if positions else [F.get("_positions", i) for i in range(len(columns))]
+    raw = [F.get("_fields", place).alias(raw_name(source, name)) for name, place in zip(columns, places, strict=True)]
+    return fields.select("*", F.size("_fields").alias("_field_count"), *raw).drop("_fields")
+
+
+def raw_name(source: Source, column: str) -> str:
+    """Where `to_rows` puts the text of a described column."""
+    return f"_raw_{described_columns(source).index(column)}"
+
+
+def asset_id(source: Source) -> Column:
+    """Turbine of a row from `to_rows`: text without blanks around it; null when there is none."""
+    described: AssetId = source.asset_id
+    parts: dict[str, Column] = {}
+    if described.column is not None:
+        parts["column"] = F.nullif(F.trim(raw_name(source, described.column)), F.lit(""))
+    if described.file_pattern is not None:
+        name = F.url_decode(F.element_at(F.split("_source_file", "/"), -1))
+        pattern = re.compile(described.file_pattern)
+        for group, index in pattern.groupindex.items():
+            java = re.sub(r"\(\?P<", "(?<", described.file_pattern)
+            parts[group] = F.nullif(F.regexp_extract(name, java, index), F.lit(""))
+    pieces = re.split(r"\{(\w+)\}", described.template)
+    columns = [parts[piece] if i % 2 else F.lit(piece) for i, piece in enumerate(pieces) if piece]
+    return columns[0] if len(columns) == 1 else F.concat(*columns)
+
+
+def event_time(source: Source) -> Column:
+    """Time of a row from `to_rows`, UTC; null when the text cannot be read as one."""
+    time: Time = source.time
+    if time.counter is not None:
+        return _counted(F.col(raw_name(source, time.counter.column)), time.counter)
+    assert time.timestamp is not None
+    return stamped_time(F.trim(raw_name(source, time.timestamp.column)), time.timestamp, F.col("_time_zone"))
+
+
+def stamped_time(text: Column, timestamps: Timestamps, zone: Column) -> Column:
+    """The time written in `text`, UTC; null when it is none, or falls into the missing hour of spring.
+
+    Args:
+        text: Without blanks around it.
+        timestamps: Its format.
+        zone: IANA zone of times without an offset; null means UTC. The repeated hour of autumn is
+            taken as its first occurrence.
+    """
+    if timestamps.format is None:
+        # A lone '12:30' would become today at 12:30: only what starts with a year and a dash is a time.
+        parsed = F.when(F.substring(text, 5, 1) == "-", text.try_cast("timestamp"))
+        has_offset = text.rlike(OFFSET)
+    else:
+        parsed = F.try_to_timestamp(text, F.lit(timestamps.format))
+        has_offset = F.lit(bool(re.search(r"[XxZOVz]", re.sub(r"'[^']*'", "", timestamps.format))))
+    if timestamps.time_zone is None and not timestamps.file_time_zones:
+        return parsed
+    known_zone = F.coalesce(zone, F.lit("UTC"))
+    moment = F.to_utc_timestamp(parsed, known_zone)
+    exists = F.from_utc_timestamp(moment, known_zone) == parsed
+    return F.when(has_offset, parsed).when(exists, moment)
+
+
+def number(text: Column, decimal_comma: bool) -> Column:
+    """The number written in `text`; null when it is none. NaN and infinity come through as such."""
+    # Java reads '12d' and '12f' as numbers; no logger writes them.
+    plain = F.replace(text, F.lit(","), F.lit(".")) if decimal_comma else text
+    is_java_literal = F.substring(F.rtrim(plain), -1, 1).isin("d", "D", "f", "F")
+    return F.when(~is_java_literal, plain.try_cast("double"))
+
+
+def canonical(raw: Column, signal: Signal) -> Column:
+    """A raw number in the signal's unit."""
+    scaled = raw if signal.scale == 1.0 else raw * F.lit(signal.scale)
+    return scaled if signal.offset == 0.0 else scaled + F.lit(signal.offset)
+
+
+def _split(value: Column, delimiter: str, quote: str) -> Column:
+    line = F.when(F.octet_length(value) <= LONGEST_LINE_BYTES, value)
+    if delimiter == "blanks":
+        return F.split(F.trim(F.translate(line, "\t", " ")), " +", -1)
+    mark = re.escape(delimiter) if delimiter in r".$|()[{^?*+\\" else delimiter
+    plain = F.split(line, mark, -1)
+    if not quote:
+        return plain
+    q = re.escape(quote)
+    outside_quotes = f"{mark}(?=(?:[^{q}]*{q}[^{q}]*{q})*[^{q}]*$)"
+    unquoted = F.transform(F.split(line, outside_quotes, -1), lambda field: _unquoted(field, quote))
+    return F.when(F.contains(line, F.lit(quote)), unquoted).otherwise(plain)
+
+
+def _unquoted(field: Column, quote: str) -> Column:
+    q = re.escape(quote)
+    inner = F.regexp_extract(field, f"^\\s*{q}(.*){q}\\s*$", 1)
+    is_quoted = field.rlike(f"^\\s*{q}.*{q}\\s*$")
+    return F.when(is_quoted, F.replace(inner, F.lit(quote * 2), F.lit(quote))).otherwise(field)
+
+
+def _json_fields(value: Column, columns: tuple[str, ...]) -> Column:
+    schema = StructType([StructField(name, StringType()) for name in columns])
+    return F.from_json(value, schema)
+
+
+def _counted(text: Column, counter: Counter) -> Column:
+    count = text.try_cast("double")
+    is_count = (count == F.floor(count)) & (F.abs(count) <= LARGEST_COUNT)
+    base = round(_as_utc_seconds(counter) * 1_000_000)
+    step = MICROSECONDS[counter.unit]
+    steps = F.when(is_count, count).cast("bigint") - F.lit(counter.first)
+    return F.timestamp_micros(F.lit(base) + steps * F.lit(step))
+
+
+def _as_utc_seconds(counter: Counter) -> float:
+    base = counter.base if counter.base.tzinfo else counter.base.replace(tzinfo=timezone.utc)
+    return base.timestamp()

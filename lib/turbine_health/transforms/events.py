@@ -1,0 +1,89 @@
+"""What people, counters and flags say about failures, as one kind of event."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from turbine_health.sources import EventLog, Timestamps
+from turbine_health.transforms.cleaning import stamped_time
+from turbine_health.transforms.quality import SEPARATOR, Rule, as_array
+
+EVENT_TYPES = ("failure", "repair", "maintenance", "stop")
+
+
+def to_judged_events(entries: DataFrame, log: EventLog, source_name: str) -> DataFrame:
+    """Read a written event log and judge every entry.
+
+    Grain: one row per entry.
+
+    Args:
+        entries: The log's columns as text, `_source_row` (order in the log), and `is_known_asset`.
+        log: Which columns mean what.
+        source_name: For `_source`.
+
+    Returns:
+        `asset_id`, `event_type`, `started_at`, `ended_at`, `component`, `_source`, `_source_row`, `value` (the
+        entry as JSON) and `reasons`: empty for an entry that counts. An entry repeated for one turbine,
+        type and start counts once: the last one written.
+    """
+    times = Timestamps(column=log.started_column, format=log.time_format, time_zone=log.time_zone)
+    kind = F.lower(F.trim(log.type_column)) if log.type_column else F.lit("failure")
+    component = F.nullif(F.trim(log.component_column), F.lit("")) if log.component_column else F.lit(None).cast("string")
+    ended_text = F.nullif(F.trim(log.ended_column), F.lit("")) if log.ended_column else F.lit(None).cast("string")
+    read = entries.select(
+        F.nullif(F.trim(log.asset_column), F.lit("")).alias("asset_id"),
+        kind.alias("event_type"),
+        stamped_time(F.trim(log.started_column), times, F.lit(log.time_zone)).alias("started_at"),
+        stamped_time(ended_text, times, F.lit(log.time_zone)).alias("ended_at"),
+        component.alias("component"),
+        F.lit(source_name).alias("_source"),
+        "_source_row",
+        "value",
+        "is_known_asset",
+        ended_text.isNotNull().alias("_has_end_text"),
+    )
+    later = Window.partitionBy("asset_id", "event_type", "started_at").orderBy(F.col("_source_row").desc())
+    numbered = read.withColumn("_times_written", F.row_number().over(later))
+    reasons = F.concat_ws(SEPARATOR, *[F.concat(F.lit(f"{rule.code}: "), rule.complaint) for rule in _event_rules()])
+    return numbered.withColumn("reasons", as_array(reasons)).drop("is_known_asset", "_has_end_text", "_times_written")
+
+
+def failures_at_last_reading(spans: DataFrame, source_name: str, step: timedelta) -> DataFrame:
+    """The step after the last reading of a series is its failure.
+
+    Grain: one row per turbine whose series `ends_in_failure`.
+
+    Args:
+        spans: Needs `asset_id`, `last_reading` (UTC) and `ends_in_failure`.
+        source_name: For `_source`.
+        step: Of the counter; the failure comes at the end of the last one.
+    """
+    return spans.where("ends_in_failure").select(
+        "asset_id",
+        F.lit("failure").alias("event_type"),
+        (F.col("last_reading") + F.lit(step)).alias("started_at"),
+        F.lit(None).cast("timestamp").alias("ended_at"),
+        F.lit(None).cast("string").alias("component"),
+        F.lit(source_name).alias("_source"),
+    )
+
+
+def _event_rules() -> list[Rule]:
+    is_type = F.coalesce(F.col("event_type").isin(*EVENT_TYPES), F.lit(False))
+    ends_early = F.col("ended_at") < F.col("started_at")
+    return [
+        Rule("missing_asset", F.when(F.col("asset_id").isNull(), F.lit("the entry names no turbine"))),
+        Rule("unknown_asset", F.when(~F.col("is_known_asset"), F.lit("no reading of this turbine was ever received"))),
+        Rule("unknown_type", F.when(~is_type, F.lit(f"the type is none of {', '.join(EVENT_TYPES)}"))),
+        Rule("unreadable_time", F.when(F.col("started_at").isNull(), F.lit("the start cannot be read as a time"))),
+        Rule("unreadable_time", F.when(_is_unreadable_end(), F.lit("the end cannot be read as a time"))),
+        Rule("end_before_start", F.when(ends_early, F.lit("it ends before it starts"))),
+        Rule("superseded", F.when(F.col("_times_written") > 1, F.lit("the same event is written again further down"))),
+    ]
+
+
+def _is_unreadable_end() -> Column:
+    return F.col("_has_end_text") & F.col("ended_at").isNull()
