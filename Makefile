@@ -49,8 +49,8 @@ cmapss: $(READY) ## Train and score on NASA's C-MAPSS engines; prints RMSE and P
 	@$(PY) benchmarks/cmapss.py
 
 .PHONY: ui
-ui: $(READY) ## MLflow's pages of the runs and models, on this machine only
-	@$(VENV)/bin/mlflow ui --backend-store-uri sqlite:///data/mlflow.db --host 127.0.0.1 --port $${PORT:-5000}
+ui: $(READY) ## MLflow's pages of the runs and models on port 5000, or the next free one
+	@$(PY) jobs/ui.py --config $(CONFIG) --port $${PORT:-5000} --host $${HOST:-127.0.0.1}
 
 # --- quality ----------------------------------------------------------------------------------------
 
