@@ -76,7 +76,7 @@ def turbine_readings(settings: SimulationSettings, site: Site, history: History,
     oil, bearing, generator = _temperatures(site, traits, power_share, rotor, ambient, severity, random)
     vibration = _vibration(traits, wind, rotor, power_share, severity, random)
     pressure = _hydraulic_pressure(site, traits, wind, severity, random)
-    own_use = 8 + 4 * random.standard_normal(len(wind))
+    own_use = np.maximum(8 + 4 * random.standard_normal(len(wind)), 0.5)
     power = np.where(is_turning, RATED_POWER_KW * power_share, 0) - np.where(is_turning, 0, own_use)
     readings = Readings(wind, power, rotor, pitch, oil, bearing, generator, vibration, pressure, ambient)
     _mislead(readings, site, history)
