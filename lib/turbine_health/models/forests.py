@@ -1,0 +1,112 @@
+"""Unfitted pipelines of both heads: gaps filled and marked, features in a vector, a forest of trees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pyspark.ml import Pipeline
+from pyspark.ml.classification import GBTClassifier, RandomForestClassifier
+from pyspark.ml.feature import Imputer, SQLTransformer, VectorAssembler
+from pyspark.ml.regression import GBTRegressor, RandomForestRegressor
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from turbine_health.settings import ForestSettings, ModelSettings
+from turbine_health.tables import parse_feature_name
+
+FEATURES, WEIGHT = "features", "_weight"
+LABEL, DAYS = "failure_within_7d", "days_known"
+FILLED, MISSING = "_filled_", "_missing_"
+
+# A median of so many windows is near enough, and an exact one of them costs the same on any fleet.
+SAMPLED_ROWS = 20_000
+# Days in steps of 1/1024 (84 s) add up without rounding, so a forest does not depend on the order
+# in which a cluster's workers deliver their sums.
+DAY_STEPS = 1024
+
+
+def preparation(features: Sequence[str], with_gaps: Sequence[str]) -> Pipeline:
+    """Unfitted: raw feature columns (null or NaN where missing) → `features`, a vector without gaps.
+
+    Args:
+        features: Feature columns, in the vector's order.
+        with_gaps: Those of them whose being missing is told to the trees, as further entries of the vector.
+    """
+    marks = [f"CAST(isnull(`{name}`) OR isnan(`{name}`) AS DOUBLE) AS `{MISSING}{name}`" for name in with_gaps]
+    mark_gaps = SQLTransformer(statement=f"SELECT {', '.join(['*', *marks])} FROM __THIS__")
+    fill_gaps = Imputer(
+        inputCols=list(features), outputCols=[FILLED + name for name in features], strategy="median", relativeError=0.0
+    )
+    assemble = VectorAssembler(
+        inputCols=[*(FILLED + name for name in features), *(MISSING + name for name in with_gaps)], outputCol=FEATURES
+    )
+    return Pipeline(stages=[mark_gaps, fill_gaps, assemble])
+
+
+def one_per_lookback(with_gaps: Sequence[str]) -> list[str]:
+    """The first column of each signal and look-back: their statistics go missing together."""
+    first: dict[tuple[str, int | None], str] = {}
+    for name in with_gaps:
+        parts = parse_feature_name(name)
+        first.setdefault((parts.signal, parts.lookback_hours), name)
+    return list(first.values())
+
+
+def classifier(settings: ModelSettings) -> RandomForestClassifier | GBTClassifier:
+    """Unfitted: `features`, `failure_within_7d` and `_weight` → `probability`."""
+    forest = settings.classifier
+    shared: dict[str, Any] = {"labelCol": LABEL, "predictionCol": "predicted_class", **_tree_params(forest, settings)}
+    if settings.kind == "gradient_boosted":
+        return GBTClassifier(**shared, maxIter=forest.trees, stepSize=forest.learning_rate)
+    return RandomForestClassifier(**shared, numTrees=forest.trees)
+
+
+def regressor(settings: ModelSettings) -> RandomForestRegressor | GBTRegressor:
+    """Unfitted: `features`, `days_known` and `_weight` → `prediction` (days)."""
+    forest = settings.regressor
+    shared: dict[str, Any] = {"labelCol": DAYS, **_tree_params(forest, settings)}
+    if settings.kind == "gradient_boosted":
+        return GBTRegressor(**shared, maxIter=forest.trees, stepSize=forest.learning_rate)
+    return RandomForestRegressor(**shared, numTrees=forest.trees)
+
+
+def in_training_order(rows: DataFrame, partitions: int) -> DataFrame:
+    """Rows placed and ordered by their keys alone: a forest's draws follow partition and position."""
+    keys = ("asset_id", "window_end")
+    return rows.repartition(partitions, *keys).sortWithinPartitions(*keys)
+
+
+def hash_share(*columns: Column) -> Column:
+    """A number from 0 to below 1 that looks random and depends on `columns` alone."""
+    steps = 1 << 20
+    return F.pmod(F.xxhash64(*columns), F.lit(steps)) / F.lit(steps)
+
+
+def class_weight(failing: int, healthy: int) -> Column:
+    """What a row counts in training, so that both classes count alike; whole, so that sums are exact.
+
+    Args:
+        failing: Training rows with a failure ahead.
+        healthy: Training rows without.
+    """
+    return F.when(F.col(LABEL) == 1, F.lit(float(max(1, round(healthy / max(failing, 1)))))).otherwise(F.lit(1.0))
+
+
+def exact_days(days: Column) -> Column:
+    """`days` on the grid on which sums are exact."""
+    return F.round(days * DAY_STEPS) / DAY_STEPS
+
+
+def _tree_params(forest: ForestSettings, settings: ModelSettings) -> dict[str, Any]:
+    return {
+        "featuresCol": FEATURES,
+        "weightCol": WEIGHT,
+        "maxDepth": forest.depth,
+        "minInstancesPerNode": forest.min_rows_per_leaf,
+        "featureSubsetStrategy": forest.features_per_split,
+        "subsamplingRate": forest.rows_per_tree,
+        "maxBins": forest.bins,
+        "maxMemoryInMB": settings.memory_mb,
+        "seed": settings.seed,
+    }

@@ -1,0 +1,67 @@
+"""Whether a new model may score the fleet: each condition with what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One thing a model must show."""
+
+    holds: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All conditions; the model passes when every one holds."""
+
+    conditions: tuple[Condition, ...]
+
+    @property
+    def passes(self) -> bool:
+        """Whether the model becomes champion."""
+        return all(condition.holds for condition in self.conditions)
+
+    @property
+    def reasons(self) -> list[str]:
+        """What the failed conditions found."""
+        return [condition.sentence for condition in self.conditions if not condition.holds]
+
+
+def judge(
+    failures: int,
+    min_failures: int,
+    score: str,
+    value: float | None,
+    baselines: Mapping[str, float | None],
+    difference_to_champion: tuple[float, float] | None,
+) -> Verdict:
+    """Hold a model against the gate.
+
+    Args:
+        failures: Distinct failures in the test.
+        min_failures: Fewer prove nothing.
+        score: What is compared, in words; lower is better.
+        value: The new model's; None: could not be computed.
+        baselines: The same of each baseline, by name; None: could not be computed.
+        difference_to_champion: Confidence interval of new minus champion on the same test; None: there is no champion.
+    """
+    conditions = [
+        Condition(failures >= min_failures, f"the test holds {failures} distinct failures; {min_failures} are needed"),
+        *(_beats(name, other, score, value) for name, other in baselines.items() if other is not None),
+    ]
+    if difference_to_champion is not None:
+        low, high = difference_to_champion
+        conditions.append(
+            Condition(high < 0, f"{score} minus the champion's lies between {low:,.2f} and {high:,.2f}; it must be below zero")
+        )
+    return Verdict(tuple(conditions))
+
+
+def _beats(name: str, other: float, score: str, value: float | None) -> Condition:
+    if value is None:
+        return Condition(False, f"{score} could not be computed, so it does not beat {name}")
+    return Condition(value < other, f"{score} is {value:,.2f}; {name} has {other:,.2f}")

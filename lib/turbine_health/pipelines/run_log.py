@@ -1,0 +1,195 @@
+"""What a training run leaves in MLflow, under fixed names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib.metadata import version as installed_version
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import functions as F
+
+from turbine_health.io.tracking import RegisteredVersion, TrackedRun
+from turbine_health.models.gate import Verdict
+from turbine_health.models.views import TEST_VIEW, inspection_scores
+from turbine_health.pipelines.failure_head import FailureHead
+from turbine_health.pipelines.time_head import CAPPED, RAW, TimeHead
+from turbine_health.pipelines.training_set import TrainingSet
+from turbine_health.reporting import charts, pages
+from turbine_health.transforms.splits import TEST, TRAIN
+
+# Points of a scatter that a browser draws at once and an eye can tell apart.
+SAMPLED_POINTS = 4_000
+PACKAGES = ("pyspark", "delta-spark", "mlflow", "numpy", "pandas")
+
+
+def log_training_data(run: TrackedRun, held: TrainingSet) -> None:
+    """Pin what was trained on and with what: table, version, schema, settings, packages."""
+    run.log_table_input(held.table.identifier, held.path, held.version, "training")
+    border = held.border
+    run.log_params({
+        "table": held.table.identifier,
+        "table_version": held.version,
+        "table_rows": held.row_count,
+        "table_schema_hash": held.schema_hash,
+        "rows_by_label_status": held.rows_by_status(),
+        "training_rows": held.rows_of(TRAIN),
+        "test_rows": held.rows_of(TEST),
+        "train_until": border.train_until.isoformat() if border else "all of time",
+        "test_from": border.test_from.isoformat() if border else "all of time",
+        "packages": {package: installed_version(package) for package in PACKAGES},
+    })  # fmt: skip
+    settings = held.settings.model_dump(
+        mode="json", include={"features", "labels", "split", "model", "costs", "evaluation", "scoring"}
+    )
+    run.log_json(settings, "settings.json")
+    run.log_tags({
+        "data_span": f"{held.first:%Y-%m-%d} to {held.last:%Y-%m-%d}",
+        "sources": ", ".join(source.name for source in held.settings.sources),
+        "fleet_size": str(held.turbines),
+    })  # fmt: skip
+
+
+def log_failure_head(run: TrackedRun, head: FailureHead, held: TrainingSet, register_as: str) -> RegisteredVersion:
+    """Model A's parameters, metrics, pages and pipeline. Returns the registered version."""
+    settings, test = held.settings, head.scores[TEST_VIEW]
+    run.log_params({
+        "features": list(held.preparation.features),
+        "target": "failure_within_7d",
+        "test_size": held.test_share,
+        "random_state": settings.model.seed,
+        "stratify": f"none at random: {held.split_in_words}; turbines dealt to folds by number of failures",
+        "model_type": head.model_type,
+        "model_source": f"pyspark.ml {installed_version('pyspark')}",
+        "threshold": head.serving.threshold,
+    })  # fmt: skip
+    run.log_metrics({**test.metrics, **view_metrics(failure_view_table(head))})
+    for per_day in settings.evaluation.inspections_per_day:
+        found = inspection_scores(head.scored[TEST_VIEW], per_day)
+        run.log_metrics({f"top_{per_day}_{name}": value for name, value in found.items()})
+    run.log_json(head.serving.to_json(), "serving.json")
+    alerts = test.confusion
+    matrix = charts.confusion_matrix(alerts.tn, alerts.fp, alerts.fn, alerts.tp, horizon_days=head.judging.horizon_days)
+    run.log_figure(matrix, "confusion_matrix_model_a.html")
+    curve = thinned(test.ranking.curve)
+    run.log_figure(charts.roc_curve(curve, auc=test.ranking.roc_auc), "roc_curve_model_a.html")
+    run.log_text(
+        pages.figures_page("Model A: how good the alerts are", _failure_figures(head, curve)), "evaluation_model_a.html"
+    )
+    run.log_json(head.curve.to_dict("records"), "cost_curve.json")
+    example = held.examples.select(*held.preparation.features).limit(3).toPandas()
+    return run.log_model(head.model, "classification_model", example, register_as)
+
+
+def log_time_head(run: TrackedRun, head: TimeHead, held: TrainingSet, register_as: str) -> RegisteredVersion:
+    """Model B's parameters, metrics, pages and pipeline. Returns the registered version."""
+    settings = held.settings
+    run.log_params({
+        "features": list(held.preparation.features),
+        "target": "time_to_failure_days",
+        "test_size_reg": held.test_share,
+        "random_state_reg": settings.model.seed,
+        "split": held.split_in_words,
+        "target_cap_days": settings.model.time_to_failure_cap_days,
+        "model_type": head.model_type,
+        "model_source": f"pyspark.ml {installed_version('pyspark')}",
+    })  # fmt: skip
+    run.log_metrics({**head.scores[TEST_VIEW], **view_metrics(time_view_table(head)), **head.uncapped, **head.agreement})
+    run.log_metrics(_coverage_metrics(head.coverage))
+    run.log_json(head.serving.to_json(), "serving.json")
+    sample = _sample(head)
+    run.log_figure(charts.predictions_scatter(sample), "regression_predictions_plot.html")
+    run.log_figure(charts.error_distribution(sample), "error_distribution.html")
+    figures = {"What the forest leans on": charts.importance(head.importance)}
+    run.log_text(pages.figures_page("Model B: how good the days left are", figures), "evaluation_model_b.html")
+    example = held.examples.select(*held.preparation.features).limit(3).toPandas()
+    return run.log_model(head.model, "regression_model", example, register_as)
+
+
+def log_verdict(run: TrackedRun, card: str, verdict: Verdict, views: pd.DataFrame) -> None:
+    """The card, the views and what the gate decided."""
+    run.log_text(card, "model_card.md")
+    run.log_json(views.to_dict("records"), "views.json")
+    run.log_tags({"gate": "passed" if verdict.passes else "; ".join(verdict.reasons)})
+
+
+def failure_view_table(head: FailureHead) -> pd.DataFrame:
+    """One row per view of model A, with its intervals as `_low` and `_high`."""
+    names = ("failures", "base_rate", "pr_auc", "roc_auc", "ece", "ece_uncalibrated", "failures_caught", "caught_share",
+             "lead_time_days_median", "false_alarms_per_turbine_month", "cost_per_turbine_month")  # fmt: skip
+    rows = [
+        {"view": view, **{name: scores.metrics[name] for name in names}, **_ends(head.intervals[view])}
+        for view, scores in head.scores.items()
+    ]
+    table: pd.DataFrame = pd.DataFrame(rows)
+    return table
+
+
+def time_view_table(head: TimeHead) -> pd.DataFrame:
+    """One row per view of model B, with its intervals as `_low` and `_high`."""
+    covered = head.coverage[head.coverage["band"] == "all"].set_index("view")["covered"]
+    rows = [
+        {"view": view, **scores, "interval_coverage": covered.get(view), **_ends(head.intervals[view])}
+        for view, scores in head.scores.items()
+    ]
+    table: pd.DataFrame = pd.DataFrame(rows)
+    return table
+
+
+def view_metrics(table: pd.DataFrame) -> dict[str, float | None]:
+    """`<view>_<metric>` for every view but the test, and the test's intervals."""
+    metrics: dict[str, float | None] = {}
+    for row in table.to_dict("records"):
+        view = str(row.pop("view"))
+        slug = re.sub(r"\W+", "_", view.split(" (")[0])
+        known = {str(name): float(value) for name, value in row.items() if pd.notna(value)}
+        if view == TEST_VIEW:
+            metrics.update({name: value for name, value in known.items() if name.endswith(("_low", "_high", "coverage"))})
+        else:
+            metrics.update({f"{slug}_{name}": value for name, value in known.items()})
+    return metrics
+
+
+def thinned(curve: pd.DataFrame) -> pd.DataFrame:
+    """A curve with at most `SAMPLED_POINTS` points, its first and last among them."""
+    step = max(1, len(curve) // SAMPLED_POINTS)
+    kept: pd.DataFrame = pd.concat([curve.iloc[::step], curve.iloc[-1:]]).drop_duplicates()
+    return kept
+
+
+def _ends(intervals: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    ends = {}
+    for name, (low, high) in intervals.items():
+        ends.update({f"{name}_low": low, f"{name}_high": high})
+    return ends
+
+
+def _failure_figures(head: FailureHead, curve: pd.DataFrame) -> dict[str, Any]:
+    test = head.scores[TEST_VIEW]
+    horizon = head.judging.horizon_days
+    return {
+        "Precision and recall": charts.precision_recall_curve(
+            curve, base_rate=test.ranking.base_rate, area=test.ranking.pr_auc
+        ),
+        "Calibration": charts.calibration(test.reliability),
+        "Cost by threshold (validation)": charts.cost_curve(head.curve, chosen_threshold=head.judging.threshold),
+        "Warning time": charts.lead_times(test.failures, horizon_days=horizon),
+        "What the forest leans on": charts.importance(head.importance),
+    }
+
+
+def _coverage_metrics(coverage: pd.DataFrame) -> dict[str, float | None]:
+    bands = coverage[(coverage["view"] == TEST_VIEW) & (coverage["band"] != "all")]
+    return {f"interval_coverage_band_{row.band}": row.covered for row in bands.itertuples()}
+
+
+def _sample(head: TimeHead) -> pd.DataFrame:
+    known = head.scored[TEST_VIEW].where(F.col(CAPPED).isNotNull())
+    sample: pd.DataFrame = (
+        known.orderBy(F.xxhash64("asset_id", "window_end"))
+        .limit(SAMPLED_POINTS)
+        .select("asset_id", "window_end", F.col(CAPPED).alias("actual_days"), F.col(RAW).alias("predicted_days"))
+        .toPandas()
+    )
+    return sample
