@@ -1,0 +1,34 @@
+"""Score the fleet with the champions of both heads: the newest window of each turbine, or all of a span.
+
+Usage:  spark-submit jobs/predict.py --config conf/simulated.yaml   (or: python jobs/predict.py …)
+        --from 2024-01-01 --to 2024-02-01 scores the windows that end in that span (end excluded)
+Reads:  gold.window_features; the registered models with alias `champion`
+Writes: gold.failure_predictions, gold.time_to_failure_predictions
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from turbine_health.cli import job_parser, run_job, utc_time
+from turbine_health.io.delta import TableStore
+from turbine_health.io.session import spark_session
+from turbine_health.io.tracking import Tracker
+from turbine_health.pipelines.predict import predict
+from turbine_health.settings import load_settings
+
+
+def main(argv: Sequence[str] | None = None) -> str:
+    parser = job_parser("predict", __doc__)
+    parser.add_argument("--from", dest="start", type=utc_time, metavar="TIME", help="first window end, UTC")
+    parser.add_argument("--to", dest="end", type=utc_time, metavar="TIME", help="window ends before this, UTC")
+    args = parser.parse_args(argv)
+    settings = load_settings(args.config, overrides=args.set)
+    tracker = Tracker(settings.mlflow)
+    with spark_session("predict", settings.spark) as spark:
+        return str(predict(TableStore(spark, settings.storage), tracker, settings, args.start, args.end))
+
+
+if __name__ == "__main__":
+    sys.exit(run_job("predict", main))

@@ -1,0 +1,284 @@
+"""gold.window_features and the champions of both heads → both prediction tables."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from turbine_health.errors import DataError, TrackingError
+from turbine_health.io.delta import TableStore
+from turbine_health.io.tracking import CHAMPION, RegisteredVersion, Tracker
+from turbine_health.models.explanations import with_reasons
+from turbine_health.models.forest_paths import forest_paths
+from turbine_health.models.preparation import FittedPipeline
+from turbine_health.models.scoring import (
+    agreed_days,
+    calibrated,
+    lower_days,
+    quality_status,
+    upper_days,
+    with_raw_days,
+    with_raw_score,
+)
+from turbine_health.models.serving import ClassifierServing, RegressorServing
+from turbine_health.settings import Settings
+from turbine_health.tables import FAILURE_PREDICTIONS, TIME_TO_FAILURE_PREDICTIONS, Table, window_features
+from turbine_health.transforms.features import feature_plan
+
+logger = logging.getLogger("turbine_health")
+
+# These change with every run; alone they make no new prediction.
+VOLATILE = ("scored_at", "features_version")
+MICROSECONDS_PER_DAY = 86_400 * 1_000_000
+
+
+@dataclass(frozen=True)
+class PredictSummary:
+    """What one scoring brought."""
+
+    rows: int
+    by_status: dict[str, int]
+    alerts: int
+    written: int
+    models: str
+    seconds: float
+
+    def __str__(self) -> str:
+        unscored = ", ".join(f"{rows} {status}" for status, rows in sorted(self.by_status.items()) if status != "ok")
+        left_out = f" ({unscored}: without a prediction)" if unscored else ""
+        written = f"{self.written} rows new or changed" if self.written else "nothing new"
+        return (
+            f"{self.rows:,} windows scored with {self.models}{left_out}, {self.alerts} alerts; {written}; {self.seconds:.0f} s"
+        )
+
+
+@dataclass(frozen=True)
+class Champions:
+    """Both heads that score the fleet."""
+
+    classifier: RegisteredVersion
+    classifier_model: FittedPipeline
+    classifier_serving: ClassifierServing
+    regressor: RegisteredVersion
+    regressor_model: FittedPipeline
+    regressor_serving: RegressorServing
+
+
+def predict(
+    store: TableStore, tracker: Tracker, settings: Settings, start: datetime | None = None, end: datetime | None = None
+) -> PredictSummary:
+    """Score the newest window of each turbine, or all windows that end in [start, end), with the champions.
+
+    Args:
+        store: Where the tables are.
+        tracker: Where the models are.
+        settings: All settings.
+        start: First window end, UTC; None with an `end`: from the beginning.
+        end: Window ends before this, UTC; None with a `start`: to the newest.
+
+    Raises:
+        TrackingError: A head has no champion yet.
+        DataError: The features that a champion was trained on are not in the table.
+    """
+    began = time.monotonic()
+    champions = load_champions(tracker, settings)
+    table = window_features(feature_plan(settings.features, settings.feature_signals).names)
+    version = store.version(table) if store.exists(table) else None
+    windows = store.read(table, version)
+    _refuse_missing_features(champions, windows.columns, table)
+    chosen = to_newest_windows(windows) if start is None and end is None else filter_span(windows, start, end)
+    scored = score_windows(chosen, champions).cache()
+    scored_at = F.lit(datetime.now(timezone.utc))
+    common = {"scored_at": scored_at, "model_role": F.lit(CHAMPION), "features_version": F.lit(version).cast("long")}
+    failures = to_failure_predictions(scored, champions).withColumns({**common, **_provenance(champions.classifier)})
+    times = to_time_predictions(scored, champions).withColumns({**common, **_provenance(champions.regressor)})
+    written = sum(
+        write_changes(store, frame.select(*table.schema.names), table)
+        for frame, table in ((failures, FAILURE_PREDICTIONS), (times, TIME_TO_FAILURE_PREDICTIONS))
+    )
+    counts = scored.groupBy("quality_status").agg(F.count("*").alias("rows"), F.count_if("is_alert").alias("alerts")).collect()
+    scored.unpersist()
+    return PredictSummary(
+        rows=sum(int(row["rows"]) for row in counts),
+        by_status={str(row["quality_status"]): int(row["rows"]) for row in counts},
+        alerts=sum(int(row["alerts"]) for row in counts),
+        written=written,
+        models=f"{_name(champions.classifier)} and {_name(champions.regressor)}",
+        seconds=time.monotonic() - began,
+    )
+
+
+def load_champions(tracker: Tracker, settings: Settings) -> Champions:
+    """Both champions with what scoring needs.
+
+    Raises:
+        TrackingError: A head has none.
+    """
+    first, second = (tracker.champion(name) for name in (settings.mlflow.classifier_model, settings.mlflow.regressor_model))
+    if first is None or second is None:
+        missing = [
+            name
+            for name, version in ((settings.mlflow.classifier_model, first), (settings.mlflow.regressor_model, second))
+            if version is None
+        ]
+        raise TrackingError(
+            f"no champion of {' and '.join(missing)}",
+            hint="run jobs/train.py; its log says which condition of the gate failed. Or give a version the alias by hand: "
+            "docs/mlflow.md",
+        )
+    return Champions(
+        classifier=first,
+        classifier_model=tracker.load_model(first),
+        classifier_serving=ClassifierServing.from_json(tracker.load_json(first.run_id, "serving.json")),
+        regressor=second,
+        regressor_model=tracker.load_model(second),
+        regressor_serving=RegressorServing.from_json(tracker.load_json(second.run_id, "serving.json")),
+    )
+
+
+def to_newest_windows(windows: DataFrame) -> DataFrame:
+    """Each turbine's last window, with how far it lies behind the fleet's.
+
+    Grain: one row per `asset_id`.
+
+    Args:
+        windows: gold.window_features.
+
+    Returns:
+        `windows` plus `hours_behind` (>= 0).
+    """
+    newest = windows.groupBy("asset_id").agg(F.max("window_end").alias("window_end"))
+    fleet = newest.agg(F.max("window_end").alias("fleet_window_end"))
+    hours_behind = (F.unix_seconds("fleet_window_end") - F.unix_seconds("window_end")) / 3600
+    keys = ["asset_id", "window_end"]
+    last = windows.join(F.broadcast(newest), on=keys, how="left_semi").crossJoin(F.broadcast(fleet))
+    return last.withColumn("hours_behind", hours_behind).drop("fleet_window_end")
+
+
+def filter_span(windows: DataFrame, start: datetime | None, end: datetime | None) -> DataFrame:
+    """Windows that end in [start, end), UTC, plus `hours_behind` = 0: each is judged as of its own time."""
+    is_after = F.lit(True) if start is None else F.col("window_end") >= F.lit(start)
+    is_before = F.lit(True) if end is None else F.col("window_end") < F.lit(end)
+    return windows.where(is_after & is_before).withColumn("hours_behind", F.lit(0.0))
+
+
+def score_windows(windows: DataFrame, champions: Champions) -> DataFrame:
+    """Add both heads' answers, in agreement.
+
+    Grain: as `windows`.
+
+    Args:
+        windows: gold.window_features plus `hours_behind`.
+        champions: Both heads.
+
+    Returns:
+        Keys, `data_age_hours`, `coverage`, `quality_status`, and where that is `ok` (else null): `raw_score`, `reasons`,
+        `base_score`, `other_contribution`, `failure_probability`, `is_alert`, `raw_time_to_failure_days` and
+        `predicted_time_to_failure_days`, within the horizon exactly where there is an alert.
+    """
+    serving = champions.classifier_serving
+    status = quality_status(
+        F.col("data_age_hours") + F.col("hours_behind"),
+        F.col("coverage"),
+        stale_after_hours=serving.stale_after_hours,
+        min_coverage=serving.min_coverage,
+    )
+    is_ok = F.col("quality_status") == "ok"
+    raw = (
+        windows.withColumn("quality_status", status)
+        .transform(with_raw_score, champions.classifier_model)
+        .transform(with_raw_days, champions.regressor_model)
+        .withColumn("raw_score", F.when(is_ok, F.col("raw_score")))
+        .withColumn("raw_time_to_failure_days", F.when(is_ok, F.col("raw_time_to_failure_days")))
+    )
+    explained = raw.transform(
+        with_reasons,
+        champions.classifier_model,
+        forest_paths(champions.classifier_model),
+        features=serving.features,
+        normal=serving.healthy_medians,
+    )
+    answered = explained.withColumn("failure_probability", calibrated(F.col("raw_score"), serving.calibration)).withColumn(
+        "is_alert", F.col("failure_probability") >= serving.threshold
+    )
+    days = agreed_days(F.col("raw_time_to_failure_days"), F.col("is_alert"), serving.horizon_days)
+    return answered.select(
+        "asset_id", "window_end", "data_age_hours", "coverage", "quality_status", "raw_score", "reasons", "base_score",
+        "other_contribution", "failure_probability", "is_alert", "raw_time_to_failure_days",
+        days.alias("predicted_time_to_failure_days"),
+    )  # fmt: skip
+
+
+def to_failure_predictions(scored: DataFrame, champions: Champions) -> DataFrame:
+    """`scored` with the classifier's constants. Grain: as `scored`."""
+    serving = champions.classifier_serving
+    return scored.withColumns(
+        {"horizon_days": F.lit(float(serving.horizon_days)), "alert_threshold": F.lit(float(serving.threshold))}
+    )
+
+
+def to_time_predictions(scored: DataFrame, champions: Champions) -> DataFrame:
+    """`scored` with the interval and the date of the predicted failure (UTC). Grain: as `scored`."""
+    interval = champions.regressor_serving.interval
+    raw, agreed = F.col("raw_time_to_failure_days"), F.col("predicted_time_to_failure_days")
+    failing_at = F.timestamp_micros(F.unix_micros("window_end") + F.round(agreed * MICROSECONDS_PER_DAY).cast("long"))
+    return scored.withColumns({
+        "lower_days": lower_days(raw, agreed, interval),
+        "upper_days": upper_days(raw, agreed, interval),
+        "predicted_failure_date": failing_at,
+    })  # fmt: skip
+
+
+def write_changes(store: TableStore, frame: DataFrame, table: Table) -> int:
+    """Merge the rows that are new or say something else than the table; without any, no version is written.
+
+    Args:
+        store: Where the table is.
+        frame: All columns of the table.
+        table: A table of predictions.
+
+    Returns:
+        Rows inserted or updated.
+    """
+    if not store.exists(table):
+        return store.append(frame, table).rows_inserted
+    told = [name for name in table.schema.names if name not in (*table.keys, *VOLATILE)]
+    same = [F.col(f"new.{name}").eqNullSafe(F.col(f"old.{name}")) for name in (*table.keys, *told)]
+    changed = frame.alias("new").join(store.read(table).alias("old"), on=same, how="left_anti").cache()
+    try:
+        if changed.isEmpty():
+            return 0
+        result = store.merge(changed, table)
+        return result.rows_inserted + result.rows_updated
+    finally:
+        changed.unpersist()
+
+
+def _provenance(version: RegisteredVersion) -> dict[str, Column]:
+    return {
+        "model_name": F.lit(version.name),
+        "model_version": F.lit(version.version),
+        "run_id": F.lit(version.run_id),
+    }
+
+
+def _refuse_missing_features(champions: Champions, columns: list[str], table: Table) -> None:
+    for version, features in (
+        (champions.classifier, champions.classifier_serving.features),
+        (champions.regressor, champions.regressor_serving.features),
+    ):
+        if missing := sorted(set(features) - set(columns)):
+            raise DataError(
+                f"{_name(version)} was trained on {len(missing)} features that are not there: {', '.join(missing[:5])}",
+                where=table.identifier,
+                hint="use the settings it was trained with, or train a new model: jobs/train.py",
+            )
+
+
+def _name(version: RegisteredVersion) -> str:
+    return f"{version.name} version {version.version}"
