@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -157,10 +157,13 @@ def test_no_power_is_made_during_a_repair():
 
 
 def test_a_planted_fault_fails_on_its_day_and_chance_stays_out_of_its_way():
-    plan = {"asset_id": "T01", "failure_mode": "pitch", "fails_on": "2023-02-10", "run_up_days": 30}
-    history = turbine_history(settings(planted=[plan]), 1)
-    around = [failure for failure in history.failures if failure.repaired > 10 and failure.failed < 44]
-    assert [(failure.mode, failure.failed) for failure in around] == [("pitch", 40.5)]
+    chance = turbine_history(settings(days=365), 1).failures[1]
+    day = int(chance.failed) + 1
+    plan = {"asset_id": "T01", "failure_mode": "pitch", "fails_on": date(2023, 1, 1) + timedelta(days=day), "run_up_days": 10}
+    planted = turbine_history(settings(days=365, planted=[plan]), 1)
+    around = [failure for failure in planted.failures if failure.repaired > day - 10 and failure.failed < day + 4]
+    assert [(failure.mode, failure.failed) for failure in around] == [("pitch", day + 0.5)]
+    assert [fault.mode for fault in planted.faults if fault.end > day - 9 and fault.start < day] == ["pitch"]
 
 
 def test_a_shifted_sensor_is_off_from_its_day_on_and_no_other_sensor_is():
