@@ -26,7 +26,7 @@ def turbine_predictions(history: pd.DataFrame, events: pd.DataFrame, *, horizon_
         rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.14,
         subplot_titles=[f"risk of a failure within {horizon_days:g} days (%)", "days left, with interval"],
     )  # fmt: skip
-    _dress(drawing, "Predictions over time", rows=2, row_height=190)
+    _dress(drawing, rows=2, row_height=190)
     if history.empty:
         return say_nothing_to_show(drawing, "not scored in this period")
     times = history["window_end"]
@@ -58,7 +58,7 @@ def turbine_signals(daily: pd.DataFrame, fleet: pd.DataFrame, events: pd.DataFra
     drawing = make_subplots(
         rows=rows, cols=1, shared_xaxes=True, subplot_titles=list(signals.values()), vertical_spacing=0.3 / rows
     )
-    _dress(drawing, "Signals, daily mean and range", rows=len(signals), row_height=_ROW_HEIGHT)
+    _dress(drawing, rows=rows, row_height=_ROW_HEIGHT)
     if daily.empty or not signals:
         return say_nothing_to_show(drawing, "no readings in this period")
     for row, signal in enumerate(signals, start=1):
@@ -105,18 +105,19 @@ def flagged_share(days: pd.DataFrame) -> go.Figure:
             x=rows["day"], y=rows["share"], mode="lines+markers", name=label(flag), line={"color": colour},
             hovertemplate="%{x|%d %b}: %{y:.2%}<extra>" + label(flag) + "</extra>",
         )  # fmt: skip
-    return drawing.update_yaxes(tickformat=".1%", rangemode="tozero")
+    # A day on each side: the axis of a single day would show milliseconds.
+    around = [days["day"].min() - pd.Timedelta(days=1), days["day"].max() + pd.Timedelta(days=1)]
+    return drawing.update_yaxes(tickformat=".1%", rangemode="tozero").update_xaxes(range=around)
 
 
-def _dress(drawing: go.Figure, title: str, *, rows: int, row_height: int) -> None:
-    """The project's looks, on a figure of several rows."""
-    model = figure(title, height=110 + row_height * max(rows, 1))
-    drawing.update_layout(model.layout)
+def _dress(drawing: go.Figure, *, rows: int, row_height: int) -> None:
+    """The project's looks, on a figure of several rows. The page gives it its heading."""
+    model = figure("", height=100 + row_height * rows)
     axis = model.layout.xaxis.to_plotly_json()
     axis.pop("title", None)
-    drawing.update_xaxes(axis).update_yaxes(axis)
-    above_first_row = 1 + 30 / (row_height * max(rows, 1))
-    drawing.update_layout(margin={"t": 92}, legend={"y": above_first_row, "yanchor": "bottom"})
+    drawing.update_layout(model.layout).update_xaxes(axis).update_yaxes(axis)
+    above_first_row = 1 + 26 / (row_height * rows)
+    drawing.update_layout(margin={"t": 76}, legend={"y": above_first_row, "yanchor": "bottom"})
     drawing.update_annotations(font={"size": 12}, x=0, xanchor="left")
 
 

@@ -49,5 +49,5 @@ def label(text: object) -> str:
 
 def say_nothing_to_show(drawing: go.Figure, why: str) -> go.Figure:
     """A figure that says in words why it is empty, rather than showing bare axes."""
-    drawing.update_xaxes(visible=False).update_yaxes(visible=False)
+    drawing.update_xaxes(visible=False).update_yaxes(visible=False).update_layout(height=150)
     return drawing.add_annotation(text=label(why), showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5)
