@@ -171,6 +171,13 @@ def test_the_event_log_tells_every_failure_with_its_repair(logs: Logs):
     assert len(logged) == planted["unknown_asset"] + planted["overlapping_failures"] == 2
 
 
+def test_a_repair_that_is_not_over_when_the_records_end_has_no_end_yet():
+    planted = {"asset_id": "T01", "failure_mode": "pitch", "fails_on": "2023-03-01"}
+    logs = Logs(dirt=0, turbines=1, days=60, planted=[planted])
+    (row,) = [row for row in logs.events if row["started_at"] == "2023-03-01 12:00:00"]
+    assert (row["event_type"], row["ended_at"]) == ("failure", "")
+
+
 def test_the_event_log_has_its_own_dirt(logs: Logs):
     planted = logs.truth["events"]
     assert planted["rows"] == len(logs.events)
