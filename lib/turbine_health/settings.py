@@ -24,12 +24,12 @@ from turbine_health.model_settings import SplitSettings as SplitSettings
 from turbine_health.section import Section
 from turbine_health.settings_files import (
     existing_file,
-    find_conf_file,
     from_environment,
     from_pair,
     merged_over,
     read_with_parents,
 )
+from turbine_health.settings_files import find_conf_file as find_conf_file
 from turbine_health.simulation_settings import SimulationSettings as SimulationSettings
 from turbine_health.sources import Source
 
@@ -201,9 +201,20 @@ class Settings(Section):
         unknown = sorted(named - known) if known else []
         if unknown:
             problems.append(f"features.signals names {', '.join(unknown)}, which no source has ({', '.join(sorted(known))})")
+        problems += self._simulated_strangers()
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _simulated_strangers(self) -> list[str]:
+        """Turbines that would be simulated only to be set aside as unknown."""
+        folder = f"{self.simulation.output.rstrip('/')}/"
+        return [
+            f"simulation.turbines is {self.simulation.turbines}, but source {source.name} knows only "
+            f"{len(source.asset_id.known)} of them: name all in its asset_id.known, or give [] to take any"
+            for source in self.sources
+            if source.files.path.startswith(folder) and 0 < len(source.asset_id.known) < self.simulation.turbines
+        ]
 
     @property
     def signal_names(self) -> tuple[str, ...]:

@@ -116,6 +116,13 @@ def test_a_feature_of_a_signal_that_no_source_has_is_refused(tmp_path):
     assert "oil_temp_c, which no source has (bearing_temp_c)" in told
 
 
+def test_simulating_turbines_that_the_source_does_not_know_is_refused():
+    simulated = Path(__file__).parents[2] / "conf" / "simulated.yaml"
+    with pytest.raises(SettingsError, match=r"simulation\.turbines is 21, but source simulated knows only 20"):
+        load_settings(simulated, ["simulation.turbines=21"])
+    assert load_settings(simulated, ["simulation.turbines=20"]).simulation.turbines == 20
+
+
 def test_features_are_built_from_every_signal_unless_some_are_named(tmp_path):
     source = settings_file(tmp_path, SOURCE, "plant.yaml")
     assert load_settings(overrides=[f"sources=[{source}]"], environ={}).feature_signals == ("bearing_temp_c",)
