@@ -120,9 +120,9 @@ def test_charts_and_pages_know_nothing_of_spark():
     assert found == []
 
 
-def test_a_session_is_built_in_one_place():
+def test_a_session_is_built_in_one_place_and_those_of_sql_clients_in_another():
     builders = [place(path) for path in source_files() if "SparkSession.builder" in path.read_text(encoding="utf-8")]
-    assert builders == ["io/session.py"]
+    assert builders == ["io/session.py", "io/sql_server.py"]
 
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "jobs").glob("*.py")), ids=lambda path: path.stem)
