@@ -85,12 +85,12 @@ def _cell_kernel(signals: tuple[str, ...], step: int) -> Callable[[Iterator[pa.R
     def summarise(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         received = list(batches)
         if received:
-            yield _summarised(pa.Table.from_batches(received), signals, step)
+            yield summarised(pa.Table.from_batches(received), signals, step)
 
     return summarise
 
 
-def _summarised(readings: pa.Table, signals: tuple[str, ...], step: int) -> pa.RecordBatch:
+def summarised(readings: pa.Table, signals: tuple[str, ...], step: int) -> pa.RecordBatch:
     codes, names = sorted_codes(readings["asset_id"])
     at = readings["at"].to_numpy()
     order = np.lexsort((at, codes))

@@ -213,12 +213,12 @@ def _window_kernel(plan: FeaturePlan) -> Callable[[Iterator[pa.RecordBatch]], It
     def build(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         received = list(batches)
         if received:
-            yield from _windows(pa.Table.from_batches(received), plan)
+            yield from built_windows(pa.Table.from_batches(received), plan)
 
     return build
 
 
-def _windows(rows: pa.Table, plan: FeaturePlan) -> Iterator[pa.RecordBatch]:
+def built_windows(rows: pa.Table, plan: FeaturePlan) -> Iterator[pa.RecordBatch]:
     """One batch per turbine and chunk. Of each pair, the row with the ends wanted has no cell and sorts first."""
     codes, asset_ids = sorted_codes(rows["asset_id"])
     chunk = rows["chunk"].to_numpy()
