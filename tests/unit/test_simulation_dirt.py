@@ -76,6 +76,16 @@ def test_no_line_is_bad_in_two_ways(logs: Logs):
     assert len(set(places)) == len(places)
 
 
+@pytest.mark.parametrize(
+    "size",
+    [{"days": 1}, {"days": 40, "start": "2023-10-20"}, {"days": 400, "sampling_minutes": 60}, {"look_alikes": 10, "days": 30}],
+)
+def test_the_account_balances_at_any_size(size: dict[str, Any]):
+    logs = Logs(turbines=1, dirt=10, **size)
+    test_the_account_balances(logs)
+    test_superseded_lines_are_those_whose_key_comes_again_later(logs)
+
+
 def test_every_kind_of_dirt_is_there(logs: Logs):
     kinds = {"superseded", "unreadable_time", "future_time", "unknown_asset", "missing_asset", "field_count", "broken_encoding"}
     assert kinds <= set(logs.truth["quarantine"])
@@ -120,7 +130,8 @@ def test_planted_lines_are_what_their_code_says(logs: Logs):
 def test_flags_count_the_values_that_are_no_readings(logs: Logs):
     found: Counter[str] = Counter()
     places = {
-        name: [(signal, columns.index(CHANNELS[signal].column)) for signal in SIGNALS] for name, columns in logs.columns.items()
+        name: [(signal, logs.columns[name].index(CHANNELS[signal].column)) for signal in SIGNALS]
+        for name in {line[0] for line in logs.good}
     }
     for name, _, line in logs.good:
         fields = line.decode().split(",")
