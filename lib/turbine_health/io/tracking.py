@@ -34,13 +34,22 @@ from pyspark.ml import PipelineModel
 from turbine_health.errors import TrackingError
 from turbine_health.io.run_owner import RunOwner
 from turbine_health.io.run_records import RegisteredVersion, RunRecord, code_version, record_of, utc
-from turbine_health.io.tracking_server import check_database, is_http, is_sql, short_patience, unreachable
+from turbine_health.io.tracking_server import (
+    check_database,
+    is_http,
+    is_sql,
+    short_patience,
+    unreachable,
+    with_installed_driver,
+)
 from turbine_health.redaction import masked
 from turbine_health.settings import MlflowSettings
 
 __all__ = ["CHAMPION", "RegisteredVersion", "RunRecord", "TrackedRun", "Tracker", "code_version"]
 
 CHAMPION = "champion"
+# Without it MLflow's pages open on traces of language models instead of runs and metrics.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 # MLflow refuses a longer parameter; the rest then goes to an artifact beside it.
 LONGEST_PARAMETER = 6_000
 
@@ -165,7 +174,7 @@ class Tracker:
             TrackingError: It does not within `connect_timeout_seconds`; names the address, without its password.
         """
         self.settings = settings
-        self.uri = settings.tracking_uri
+        self.uri = with_installed_driver(settings.tracking_uri)
         for chatty in ("mlflow", "alembic"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
         if is_sql(self.uri):
@@ -253,7 +262,7 @@ class Tracker:
     def _experiment_id(self, name: str) -> str:
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            return str(self._client.create_experiment(name, artifact_location=self._artifact_location()))
+            return str(self._client.create_experiment(name, self._artifact_location(), EXPERIMENT_TAGS))
         if found.lifecycle_stage != "active":
             raise TrackingError(
                 f"experiment {name} was deleted",

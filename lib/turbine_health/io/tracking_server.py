@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from sqlalchemy import create_engine
@@ -31,6 +32,18 @@ def is_http(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
+def with_installed_driver(uri: str) -> str:
+    """The address with the PostgreSQL driver named that is installed, where it names none.
+
+    SQLAlchemy takes `postgresql://` for psycopg 3 from version 2.1 on, for psycopg2 before.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if scheme not in ("postgresql", "postgres") or not separator:
+        return uri
+    driver = next((name for name in ("psycopg", "psycopg2") if find_spec(name)), "psycopg2")
+    return f"postgresql+{driver}://{rest}"
+
+
 def check_database(uri: str, timeout_seconds: int) -> None:
     """Connect once to the database of `uri`; an SQLite file's folder is made.
 
@@ -50,7 +63,7 @@ def check_database(uri: str, timeout_seconds: int) -> None:
         raise TrackingError(
             f"the database driver is not installed ({error})",
             where=masked(uri),
-            hint="pip install psycopg2-binary (PostgreSQL) or pymysql (MySQL) into this environment",
+            hint="pip install 'turbine-health[postgres]' (PostgreSQL) or pymysql (MySQL) into this environment",
         ) from None
     except (ArgumentError, SQLAlchemyError, OSError) as error:
         raise unreachable(uri, error) from None

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from turbine_health.errors import TrackingError
-from turbine_health.io.tracking_server import check_database, is_http, is_sql
+from turbine_health.io.tracking_server import check_database, is_http, is_sql, with_installed_driver
 from turbine_health.redaction import masked
 from turbine_health.settings import MlflowSettings
 
@@ -39,13 +39,14 @@ def serve_ui(settings: MlflowSettings, host: str, port: int) -> str:
     Raises:
         TrackingError: The store does not answer, or no port is free.
     """
-    if is_http(settings.tracking_uri):
-        return f"{masked(settings.tracking_uri)} is a tracking server: open it in a browser"
-    if is_sql(settings.tracking_uri):
-        check_database(settings.tracking_uri, settings.connect_timeout_seconds)
+    store = with_installed_driver(settings.tracking_uri)
+    if is_http(store):
+        return f"{masked(store)} is a tracking server: open it in a browser"
+    if is_sql(store):
+        check_database(store, settings.connect_timeout_seconds)
     found = free_port(host, port)
     address = f"http://{host}:{found}"
-    with _server(settings.tracking_uri, host, found) as server:
+    with _server(store, host, found) as server:
         _wait_until_it_answers(server, address)
         why = f" (port {port} is taken)" if found != port else ""
         logger.info("MLflow is at %s%s; Ctrl-C stops it", address, why)

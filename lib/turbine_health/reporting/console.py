@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from turbine_health.reporting.theme import short
+
 # Wide enough for every column; a log file has no width of its own to keep to.
 _WIDTH_WITHOUT_TERMINAL = 160
 
@@ -87,7 +89,7 @@ def _turbines_table(turbines: Sequence[Mapping[str, Any]]) -> Table:
     for turbine in turbines:
         risk = turbine["failure_probability"]
         cells = [
-            turbine["asset_id"],
+            short(turbine["asset_id"]),
             "–" if risk is None else f"{risk:.1%}",
             "ALERT" if turbine["is_alert"] else turbine["quality_status"].replace("ok", ""),
             turbine["days_left"],

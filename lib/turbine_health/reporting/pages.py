@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from turbine_health.reporting.theme import DARK
+from turbine_health.reporting.theme import DARK, short
 
 
 def figures_page(title: str, figures: Mapping[str, go.Figure], introduction: str = "") -> str:
@@ -40,6 +40,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["plot"] = render_figure
+    environment.filters["short"] = short
     environment.filters["moment"] = lambda moment: f"{moment:%d %B %Y, %H:%M} UTC"
     environment.globals.update(plotly_js=lambda: Markup(get_plotlyjs()), dark_colours=DARK)
     return environment

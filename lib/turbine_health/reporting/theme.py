@@ -43,8 +43,18 @@ def figure(title: str, x_title: str = "", y_title: str = "", *, height: int = 34
 
 
 def label(text: object) -> str:
-    """A name from the data, safe inside a figure, where plotly would read `<b>` as a tag."""
-    return html.escape(str(text), quote=False)
+    """A name from the data, safe inside a figure, where plotly would read `<b>` as a tag and a long one squeezes all."""
+    return html.escape(short(str(text)), quote=False)
+
+
+def short(text: str, longest: int = 40) -> str:
+    """The text with its middle left out where it is too long to be read anyway.
+
+    >>> short("T07"), short("abcdefghijklmnopqrstuvwxyz", 9)
+    ('T07', 'abcdef…yz')
+    """
+    kept_at_the_end = longest // 4
+    return text if len(text) <= longest else f"{text[: longest - kept_at_the_end - 1]}…{text[-kept_at_the_end:]}"
 
 
 def say_nothing_to_show(drawing: go.Figure, why: str) -> go.Figure:
