@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -30,12 +32,6 @@ class Transaction:
 
     application: str
     number: int
-
-
-def is_changed(table: Table) -> str:
-    """For `update_if`: whether some column besides the keys is not what it was."""
-    others = [name for name in table.schema.names if name not in table.keys]
-    return " OR ".join(f"NOT (new.`{name}` <=> old.`{name}`)" for name in others)
 
 
 class TableStore:
@@ -76,16 +72,11 @@ class TableStore:
         return self.spark.createDataFrame([], table.schema)
 
     def version(self, table: Table) -> int:
-        """Newest version of the table. Raises `TableError` where there is no such table yet."""
-        row = DeltaTable.forPath(self.spark, self._existing_path(table)).history(1).select("version").head()
-        return int(row["version"]) if row else -1
-
-    def added_since(self, table: Table, version: int) -> DataFrame:
-        """Rows added after `version` to a table that is only appended to and keeps a change feed."""
-        if self.version(table) <= version:
-            return self.spark.createDataFrame([], table.schema)
-        reader = self.spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", version + 1)
-        return reader.load(self.path(table)).where("_change_type = 'insert'").select(*table.schema.names)
+        """Newest version of the table, read from its log; `history` would start a Spark job for it."""
+        jvm = self._context._jvm
+        session: Any = self.spark
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTableWithSnapshot(session._jsparkSession, self._existing_path(table))
+        return int(log._2().version())
 
     def append(self, frame: DataFrame, table: Table, transaction: Transaction | None = None) -> WriteResult:
         """Add rows. With a `transaction` seen before, nothing is written."""
@@ -139,6 +130,23 @@ class TableStore:
             )
         finally:
             self._end(transaction)
+        return self._result(table, before)
+
+    def add_missing(self, table: Table, names: Sequence[str]) -> list[str]:
+        """Add those of the columns `names` that the table does not have yet; null in the rows there are."""
+        have = self.spark.read.format("delta").load(self._existing_path(table)).columns
+        added = [field for field in table.schema if field.name in names and field.name not in have]
+        if added:
+            columns = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in added)
+            self.spark.sql(f"ALTER TABLE delta.`{self.path(table)}` ADD COLUMNS ({columns})")
+        return [field.name for field in added]
+
+    def delete(self, keys: DataFrame, table: Table) -> WriteResult:
+        """Delete the rows whose keys are in `keys`; none there, none written."""
+        before = self.version(table)
+        on = " AND ".join(f"gone.`{key}` = old.`{key}`" for key in table.keys)
+        merge = DeltaTable.forPath(self.spark, self.path(table)).alias("old").merge(keys.alias("gone"), on)
+        merge.whenMatchedDelete().execute()
         return self._result(table, before)
 
     def _write(
@@ -201,17 +209,32 @@ class TableStore:
             self.spark.conf.unset("spark.databricks.delta.write.txnVersion")
 
     def _result(self, table: Table, before: int) -> WriteResult:
-        newest = DeltaTable.forPath(self.spark, self.path(table)).history(1).select("version", "operationMetrics").head()
-        if newest is None or newest["version"] == before:
+        newest = self.version(table)
+        if newest == before:
             return WriteResult(version=None)
-        metrics = newest["operationMetrics"] or {}
-        inserted = metrics.get("numTargetRowsInserted", metrics.get("numOutputRows", 0))
+        metrics = self._operation_metrics(table, newest)
         return WriteResult(
-            version=int(newest["version"]),
-            rows_inserted=int(inserted),
+            version=newest,
+            rows_inserted=int(metrics.get("numTargetRowsInserted", metrics.get("numOutputRows", 0))),
             rows_updated=int(metrics.get("numTargetRowsUpdated", 0)),
             rows_deleted=int(metrics.get("numTargetRowsDeleted", metrics.get("numDeletedRows", 0))),
         )
+
+    def _operation_metrics(self, table: Table, version: int) -> dict[str, str]:
+        """What Delta wrote into the commit about it."""
+        jvm = self._context._jvm
+        path = jvm.org.apache.hadoop.fs.Path(f"{self.path(table)}/_delta_log/{version:020d}.json")
+        stream = path.getFileSystem(self._context._jsc.hadoopConfiguration()).open(path)
+        try:
+            text = str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+        finally:
+            stream.close()
+        infos = [json.loads(line)["commitInfo"] for line in text.splitlines() if line.startswith('{"commitInfo"')]
+        return dict(infos[0].get("operationMetrics", {})) if infos else {}
+
+    @property
+    def _context(self) -> Any:
+        return self.spark.sparkContext
 
 
 def _fingerprint(frame: DataFrame) -> tuple[int, int]:

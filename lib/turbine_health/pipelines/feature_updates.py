@@ -14,10 +14,11 @@ from pyspark.sql import functions as F
 
 from turbine_health.errors import DataError
 from turbine_health.feature_tables import signal_cells
-from turbine_health.io.delta import TableStore, WriteResult, is_changed
+from turbine_health.io.delta import TableStore, WriteResult
 from turbine_health.settings import Settings
 from turbine_health.tables import ASSET_LIVES, Table, sensor_readings, training_examples, window_features
 from turbine_health.transforms.cells import Slicing, to_signal_cells
+from turbine_health.transforms.changes import filter_changed
 from turbine_health.transforms.features import feature_plan
 from turbine_health.transforms.labels import to_training_examples
 from turbine_health.transforms.windows import (
@@ -131,16 +132,19 @@ class FeatureUpdates:
 
     def _within(self, column: str, extent: _Extent) -> Column:
         """Spares the files that hold nothing of the extent."""
-        first, after = (F.timestamp_seconds(F.lit(cell * self.plan.step_seconds)) for cell in (extent.first, extent.last + 1))
-        return F.col(column).between(first, after)
+        return F.col(column).between(F.lit(self._time(extent.first)), F.lit(self._time(extent.last + 1)))
 
     def _merge(self, frame: DataFrame, table: Table, time_column: str, extent: _Extent) -> WriteResult:
-        """Write rows that are new or other than before."""
-        first, after = (
-            datetime.fromtimestamp(cell * self.plan.step_seconds, timezone.utc) for cell in (extent.first, extent.last + 1)
-        )
-        within = f"old.{time_column} BETWEEN TIMESTAMP '{first.isoformat()}' AND TIMESTAMP '{after.isoformat()}'"
-        return self._told(table, lambda: self.store.merge(frame, table, update_if=is_changed(table), within=within))
+        """Write the rows that are new or other than before; a file without such a row stays as it is."""
+        if self.store.exists(table):
+            before = self.store.read(table).where(self._within(time_column, extent))
+            frame = frame.transform(filter_changed, before, table.keys)
+        limits = (f"TIMESTAMP '{self._time(cell).isoformat()}'" for cell in (extent.first, extent.last + 1))
+        within = f"old.{time_column} BETWEEN {' AND '.join(limits)}"
+        return self._told(table, lambda: self.store.merge(frame, table, within=within))
+
+    def _time(self, cell: int) -> datetime:
+        return datetime.fromtimestamp(cell * self.plan.step_seconds, timezone.utc)
 
     def _told(self, table: Table, write: Callable[[], WriteResult]) -> WriteResult:
         began = time.monotonic()

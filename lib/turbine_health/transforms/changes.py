@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -48,6 +50,22 @@ def to_cell_ranges(cells: DataFrame, reach: int) -> DataFrame:
         .agg(F.min("cell").alias("first_cell"), F.max("cell").alias("last_cell"))
         .drop("run")
     )
+
+
+def filter_changed(rows: DataFrame, before: DataFrame, keys: Sequence[str]) -> DataFrame:
+    """Keep the rows that are new, or differ from the row of their key in any column.
+
+    Grain: as `rows`.
+
+    Args:
+        rows: As they are now.
+        before: As they were; the same columns, unique by `keys`.
+        keys: Columns that are never null.
+    """
+    is_same = [F.col(f"now.{key}") == F.col(f"before.{key}") for key in keys]
+    others = [name for name in rows.columns if name not in keys]
+    now, then = (F.struct(*[F.col(f"{side}.{name}") for name in others]) for side in ("now", "before"))
+    return rows.alias("now").join(before.alias("before"), on=[*is_same, now.eqNullSafe(then)], how="left_anti")
 
 
 def to_life_spans(changed_lives: DataFrame, known: DataFrame, step_seconds: int) -> DataFrame:

@@ -1,6 +1,6 @@
 """Which sensors have moved since training, apart from what season and weather explain.
 
-A signal of one turbine is compared through its distance from the fleet's median of the same day: wind and
+A signal of one turbine is compared after the fleet's movement of the same day is taken off: wind and
 winter move all turbines alike, so they cancel. The fleet's median itself (turbine `all`) and a plant of fewer
 than three turbines are compared with the same season; where the records hold none, nothing is said.
 """
@@ -91,7 +91,7 @@ def to_drift(days: DataFrame, spans: Spans, settings: DriftSettings) -> DataFram
     is_reference = is_before & (F.col("has_peers") | is_same_season)
     newest_first = F.reverse(F.array_sort(F.collect_list(F.when(is_recent, F.struct("day", "lowest", "highest")))))
     summary = (
-        _with_distance(days)
+        _with_distance(days, is_before)
         .groupBy("asset_id", "signal", "has_peers")
         .agg(
             F.count_if(is_recent).alias("recent_days"),
@@ -108,21 +108,27 @@ def to_drift(days: DataFrame, spans: Spans, settings: DriftSettings) -> DataFram
     return _judged(summary, spans, settings)
 
 
-def _with_distance(days: DataFrame) -> DataFrame:
-    """Each day with its `distance` from what moves all turbines, and the fleet's median as turbine `all`."""
-    fleet = days.groupBy("signal", "day").agg(
+def _with_distance(days: DataFrame, is_before: Column) -> DataFrame:
+    """Each day with its `distance` from what moves all turbines, and the fleet's median as turbine `all`.
+
+    The fleet's movement is the median of how far each turbine is from its own usual level: so the
+    day on which one turbine falls silent moves nobody else.
+    """
+    levels = days.groupBy("asset_id", "signal").agg(F.median(F.when(is_before, F.col("mean"))).alias("level"))
+    levelled = days.join(F.broadcast(levels), on=["asset_id", "signal"], how="inner")
+    fleet = levelled.groupBy("signal", "day").agg(
         F.median("mean").alias("fleet_mean"),
-        F.count("*").alias("peers"),
+        F.median(F.col("mean") - F.col("level")).alias("movement"),
+        F.count("level").alias("peers"),
         F.min("lowest").alias("fleet_lowest"),
         F.max("highest").alias("fleet_highest"),
     )
     sizes = fleet.groupBy("signal").agg((F.max("peers") >= FEWEST_PEERS).alias("has_peers"))
-    compared = fleet.join(F.broadcast(sizes), on="signal", how="inner").where(
-        ~F.col("has_peers") | (F.col("peers") >= FEWEST_PEERS)
-    )
-    own = days.join(compared, on=["signal", "day"], how="inner").select(
+    is_enough = ~F.col("has_peers") | (F.col("peers") >= FEWEST_PEERS)
+    compared = fleet.join(F.broadcast(sizes), on="signal", how="inner").where(is_enough)
+    own = levelled.join(compared, on=["signal", "day"], how="inner").select(
         "asset_id", "signal", "day", "mean", "lowest", "highest", "has_peers",
-        F.when(F.col("has_peers"), F.col("mean") - F.col("fleet_mean")).otherwise(F.col("mean")).alias("distance"),
+        F.when(F.col("has_peers"), F.col("mean") - F.col("movement")).otherwise(F.col("mean")).alias("distance"),
     )  # fmt: skip
     whole = compared.where("has_peers").select(
         F.lit(WHOLE_FLEET).alias("asset_id"), "signal", "day", F.col("fleet_mean").alias("mean"),

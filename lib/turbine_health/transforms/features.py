@@ -196,7 +196,7 @@ def _statistics(cells: Cells, ends: Integers, hours: int, plan: FeaturePlan) -> 
     first = cells.first
     found = {"count": trailing_count(cells.count, first, ends, lookback)}
     if wanted & _OF_MOMENTS:
-        moments = trailing_moments(cells, ends, lookback)
+        moments = trailing_moments(cells, ends, lookback, with_slope="slope" in wanted)
         found |= {"mean": moments.mean, "std": moments.std, "slope": moments.slope * cells_per_day}
     if wanted & _OF_EXTREMES:
         low = trailing_extreme(cells.low, first, ends, lookback, np.minimum, np.inf)

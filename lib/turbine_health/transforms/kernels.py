@@ -76,17 +76,19 @@ class Moments:
         return self.time_value / np.where(self.time_m2 > 0, self.time_m2, np.nan)
 
 
-def trailing_moments(cells: Cells, ends: Integers, lookback: int) -> Moments:
+def trailing_moments(cells: Cells, ends: Integers, lookback: int, *, with_slope: bool = True) -> Moments:
     """Moments of the windows of `lookback` cells that end before the absolute indices `ends`.
 
-    Cells before `cells.first` count as empty; `ends` are at most `cells.stop`.
+    Cells before `cells.first` count as empty; `ends` are at most `cells.stop`. Without the slope, half
+    of the sums are spared and what they would hold is 0.
     """
     blocks = _Blocks(cells.first, cells.stop, lookback)
     count, mean, m2 = (blocks.cut(values, fill=0) for values in (cells.count, cells.mean, cells.m2))
-    time = np.arange(lookback, dtype=np.float64)
+    time = np.arange(lookback, dtype=np.float64) if with_slope else None
+    time_back = time[::-1] - lookback if time is not None else None
     flip = np.s_[..., ::-1]
     heads = _running(count, mean, m2, time)
-    tails = _running(count[flip], mean[flip], m2[flip], time[::-1] - lookback)
+    tails = _running(count[flip], mean[flip], m2[flip], time_back)
     return _merged(
         _centred({name: blocks.tail(values[flip], ends, empty=0) for name, values in tails.items()}),
         _centred({name: blocks.head(values, ends, empty=0) for name, values in heads.items()}),
@@ -159,25 +161,21 @@ class _Blocks:
         return self._pick(running, starts - self.base, (starts >= self.base) & (starts % self.length != 0), empty)
 
     def _pick(self, running: Floats, columns: Integers, is_there: Booleans, empty: float) -> Floats:
-        flat = running.reshape(running.shape[0], -1)
-        return np.where(is_there, flat[:, np.where(is_there, columns, 0)], empty)
+        picked = np.take(running.reshape(running.shape[0], -1), np.where(is_there, columns, 0), axis=1)
+        picked[:, ~is_there] = empty
+        return picked
 
 
-def _running(count: Floats, mean: Floats, m2: Floats, time: Floats) -> dict[str, Floats]:
+def _running(count: Floats, mean: Floats, m2: Floats, time: Floats | None) -> dict[str, Floats]:
     """Sums from each block's first column on; values count from the block's first cell that is not empty."""
     leading = np.argmax(count > 0, axis=-1)[..., np.newaxis]
     origin = np.take_along_axis(mean, leading, axis=-1)
     shift = np.where(count > 0, mean - origin, 0)
     weighted = count * shift
-    timed = count * time
-    terms = {
-        "count": count,
-        "value": weighted,
-        "square": weighted * shift + m2,
-        "time": timed,
-        "time_time": timed * time,
-        "time_value": weighted * time,
-    }
+    terms = {"count": count, "value": weighted, "square": weighted * shift + m2}
+    if time is not None:
+        timed = count * time
+        terms |= {"time": timed, "time_time": timed * time, "time_value": weighted * time}
     sums = {name: np.cumsum(values, axis=-1) for name, values in terms.items()}
     return {**sums, "origin": np.broadcast_to(origin, count.shape)}
 
@@ -185,15 +183,17 @@ def _running(count: Floats, mean: Floats, m2: Floats, time: Floats) -> dict[str,
 def _centred(sums: dict[str, Floats]) -> Moments:
     count = sums["count"]
     safe = np.maximum(count, 1)
-    shift, time = sums["value"] / safe, sums["time"] / safe
+    shift = sums["value"] / safe
+    nothing = np.broadcast_to(0.0, count.shape)
+    time = sums["time"] / safe if "time" in sums else nothing
     return Moments(
         count=count,
         origin=sums["origin"],
         shift=shift,
         m2=sums["square"] - sums["value"] * shift,
         time=time,
-        time_m2=sums["time_time"] - sums["time"] * time,
-        time_value=sums["time_value"] - sums["value"] * time,
+        time_m2=sums["time_time"] - sums["time"] * time if "time" in sums else nothing,
+        time_value=sums["time_value"] - sums["value"] * time if "time" in sums else nothing,
     )
 
 

@@ -81,6 +81,15 @@ def with_signals(rows: DataFrame, source: Source) -> DataFrame:
     return flagged.withColumns({**values, "_value_flags": flags}).drop(*temporary)
 
 
+def in_place(condition: Column) -> Column:
+    """The same condition, evaluated where it stands.
+
+    Spark moves a filter below the columns that it reads by writing their expressions into it, here the
+    whole cutting and judging of a line several times over. It leaves a non-deterministic one where it is.
+    """
+    return F.when(F.monotonically_increasing_id() >= 0, condition)
+
+
 def row_rules(source: Source, max_future_minutes: float) -> tuple[Rule, ...]:
     """What costs a row its place in silver.
 
