@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from turbine_health.reporting.theme import (
     DIVERGING,
     GREEN,
     GREY,
+    INK,
     RED,
     SERIES,
     VIOLET,
@@ -27,29 +29,33 @@ from turbine_health.reporting.theme import (
 _PRESENT = [[0, RED], [0.5, AMBER], [0.9, BAND], [1, BLUE]]
 _MISSING = [[0, BAND], [0.1, AMBER], [1, RED]]
 _ROW = 16
+_MOST_LABELS = 60
+# A colour scale beside a heat map would take half of a narrow screen.
+_COLOURS_ABOVE = {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "xanchor": "left", "len": 0.6, "thickness": 8}
 
 
 def missing_over_time(shares: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
     """Share of readings without a usable value. Needs `period_start` and a column per signal of `titles`, 0 to 1."""
-    drawing = figure("Missing values over time", height=130 + 22 * len(titles))
+    drawing = figure("Missing values over time", height=140 + 30 * len(titles))
     values = shares[list(titles)].to_numpy(dtype=float).T
-    return _heat(drawing, values, shares["period_start"], list(titles.values()), _MISSING, "missing")
+    return _heat(drawing, values, shares["period_start"], list(titles.values()), _MISSING, "missing", top=_most(values))
 
 
 def coverage_calendar(coverage: pd.DataFrame) -> go.Figure:
     """Which turbine sent data when. Needs `asset_id`, `period_start`, `coverage` (0 to 1); no row: nothing came."""
     table = coverage.pivot_table(index="asset_id", columns="period_start", values="coverage", fill_value=0.0)
-    drawing = figure("Readings present, of those expected", height=130 + _ROW * max(len(table), 4))
+    drawing = figure("Readings present, of those expected", height=140 + _ROW * max(len(table), 4))
     return _heat(drawing, table.to_numpy(dtype=float), pd.Series(table.columns), list(table.index), _PRESENT, "present")
 
 
 def sensor_health(health: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
     """Which sensor of which turbine lacks values. Needs `asset_id` and a column per signal, 0 to 1."""
-    drawing = figure("Missing values by turbine and signal", height=200 + _ROW * max(len(health), 4))
+    drawing = figure("Missing values by turbine and signal", height=220 + _ROW * max(len(health), 4))
     values = health[list(titles)].to_numpy(dtype=float)
-    names = pd.Series([label(title) for title in titles.values()])
-    drawing = _heat(drawing, values, names, list(health["asset_id"]), _MISSING, "missing", over_time=False)
-    return drawing.update_xaxes(tickangle=-40)
+    names = pd.Series([_wrapped(title) for title in titles.values()])
+    assets = list(health["asset_id"])
+    drawing = _heat(drawing, values, names, assets, _MISSING, "missing", top=_most(values), over_time=False)
+    return drawing.update_xaxes(tickangle=-60, tickfont={"size": 10})
 
 
 def flags(counts: pd.DataFrame) -> go.Figure:
@@ -62,7 +68,7 @@ def flags(counts: pd.DataFrame) -> go.Figure:
             x=rows["readings"], y=rows["signal"].map(label), orientation="h", name=label(flag).replace("_", " "),
             marker={"color": SERIES[place % len(SERIES)]}, hovertemplate="%{y}: %{x:,}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
-    return drawing.update_layout(barmode="stack")
+    return _legend_below(drawing.update_layout(barmode="stack"))
 
 
 def distribution(histogram: pd.DataFrame, title: str, *, low: float, high: float) -> go.Figure:
@@ -82,16 +88,17 @@ def correlations(table: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
     """Which signals move together. Needs `first`, `second`, `correlation` (-1 to 1; null: never changes)."""
     wide = table.pivot_table(index="first", columns="second", values="correlation", dropna=False)
     values = wide.reindex(index=list(titles), columns=list(titles)).to_numpy(dtype=float)
-    names = list(titles.values())
-    drawing = figure("Correlation of readings", height=max(360, 220 + 24 * len(names)))
+    names = [_wrapped(title) for title in titles.values()]
+    drawing = figure("Correlation of readings", height=max(400, 240 + 30 * len(names)))
     # On small tables the numbers fit into the cells.
     text = np.where(np.isnan(values), "", np.char.mod("%.2f", np.nan_to_num(values))) if len(names) <= 12 else None
     numbers = {} if text is None else {"text": text, "texttemplate": "%{text}"}
     drawing.add_heatmap(
         z=values, x=names, y=names, zmin=-1, zmax=1, colorscale=DIVERGING, **numbers,
-        hovertemplate="%{y}<br>%{x}<br>%{z:.2f}<extra></extra>", colorbar={"thickness": 12}, xgap=1, ygap=1,
+        hovertemplate="%{y}<br>%{x}<br>%{z:.2f}<extra></extra>", colorbar=_COLOURS_ABOVE, xgap=1, ygap=1,
     )  # fmt: skip
-    return drawing.update_yaxes(autorange="reversed").update_xaxes(tickangle=-40)
+    drawing.update_xaxes(tickangle=-60, tickfont={"size": 10})
+    return drawing.update_yaxes(autorange="reversed", tickfont={"size": 10})
 
 
 def failure_timeline(lives: pd.DataFrame) -> go.Figure:
@@ -114,8 +121,8 @@ def failure_timeline(lives: pd.DataFrame) -> go.Figure:
         rows = failed[modes == mode]
         drawing.add_scatter(
             x=rows["life_end"], y=rows["asset_id"].map(label), mode="markers", name=label(mode).replace("_", " "),
-            marker={"size": 9, "symbol": ("x", "diamond", "square", "circle", "triangle-up", "star")[place % 6],
-                    "color": (RED, VIOLET, AMBER, GREEN, GREY, BLUE)[place % 6]},
+            marker={"size": 10, "symbol": ("x", "diamond", "square", "circle", "triangle-up", "star")[place % 6],
+                    "color": (RED, VIOLET, AMBER, GREEN, INK, BLUE)[place % 6]},
             hovertemplate="%{y}: %{x|%d %b %Y}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
     return drawing.update_yaxes(
@@ -149,13 +156,28 @@ def _pale(colour: str) -> str:
 
 def _heat(
     drawing: go.Figure, values: np.ndarray, x: pd.Series, y: Sequence[str], colours: list[list[object]], what: str,
-    *, over_time: bool = True,
+    *, top: float = 1.0, over_time: bool = True,
 ) -> go.Figure:  # fmt: skip
     if not values.size:
         return say_nothing_to_show(drawing, "no readings")
     when = "%{x|%d %b %Y}" if over_time else "%{x}"
     drawing.add_heatmap(
-        z=values, x=x, y=[label(name) for name in y], zmin=0, zmax=1, colorscale=colours,
-        colorbar={"thickness": 12, "tickformat": ".0%"}, hovertemplate=f"%{{y}}, {when}: %{{z:.1%}} {what}<extra></extra>",
+        z=values, x=x, y=[_wrapped(name) for name in y], zmin=0, zmax=top, colorscale=colours,
+        colorbar={**_COLOURS_ABOVE, "tickformat": ".3~%"}, hovertemplate=f"%{{y}}, {when}: %{{z:.2%}} {what}<extra></extra>",
     )  # fmt: skip
-    return drawing.update_yaxes(autorange="reversed", type="category")
+    few = {"dtick": 1} if len(y) <= _MOST_LABELS else {}
+    return drawing.update_yaxes(autorange="reversed", type="category", tickfont={"size": 10}, **few)
+
+
+def _most(shares: np.ndarray) -> float:
+    """Where a scale of shares ends: at the largest, so that small ones are told apart, but not below 1 %."""
+    return float(max(0.01, np.nanmax(shares))) if shares.size else 1.0
+
+
+def _wrapped(title: str) -> str:
+    """A label on two or three short lines, which leaves room for the plot on a narrow screen."""
+    return "<br>".join(textwrap.wrap(label(title), 18)) or "–"
+
+
+def _legend_below(drawing: go.Figure) -> go.Figure:
+    return drawing.update_layout(legend={"y": -0.12, "yanchor": "top"}, margin={"b": 96})
