@@ -70,7 +70,7 @@ def to_signal_cells(
     rows = readings.select(
         "asset_id",
         F.unix_micros("event_time").alias("at"),
-        (F.size("quality_flags") > 0).alias("is_flagged"),
+        F.coalesce(F.size("quality_flags") > 0, F.lit(False)).alias("is_flagged"),
         expected.alias("expected_readings"),
         *signals,
         slicing.partition_of(F.col("asset_id"), F.floor(seconds / slicing.chunk_seconds)).alias("partition"),

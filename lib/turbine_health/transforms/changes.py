@@ -119,4 +119,5 @@ def to_baseline_spans(
         .select("range.asset_id", (first_changed + 1).alias("first_end"))
         .join(known, on="asset_id", how="inner")
         .select("asset_id", "first_end", (F.col("last_cell") + 1).alias("last_end"))
+        .where("first_end <= last_end")
     )

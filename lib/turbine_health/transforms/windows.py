@@ -44,7 +44,7 @@ def to_cell_spans(cells: DataFrame, step_seconds: int) -> DataFrame:
 def to_window_spans(changed: DataFrame, known: DataFrame, longest_lookback: int) -> DataFrame:
     """Window ends that can see a changed cell.
 
-    Grain: one row per row of `changed`.
+    Grain: one row per row of `changed` that some window can see.
 
     Args:
         changed: Ranges of cells: `asset_id`, `first_cell`, `last_cell`.
@@ -59,6 +59,7 @@ def to_window_spans(changed: DataFrame, known: DataFrame, longest_lookback: int)
         changed.alias("change")
         .join(known.alias("all"), on="asset_id", how="inner")
         .select("asset_id", (F.col("change.first_cell") + 1).alias("first_end"), (last_cell + 1).alias("last_end"))
+        .where("first_end <= last_end")
     )
 
 
