@@ -44,6 +44,10 @@ demo: $(READY) ## Twenty wind turbines from raw logs to predictions, in a few mi
 sql: $(READY) ## A SQL shell on the tables: SELECT * FROM gold.failure_predictions
 	@bin/sql
 
+.PHONY: sql-server
+sql-server: $(READY) ## The tables over JDBC for BI tools, for reading only, on port 10000 (PORT=…, HOST=…)
+	@bin/sql-server $${PORT:-10000} $${HOST:-127.0.0.1}
+
 .PHONY: cmapss
 cmapss: $(READY) ## Train and score on NASA's C-MAPSS engines; prints RMSE and PHM08 score
 	@$(PY) benchmarks/cmapss.py
@@ -74,3 +78,12 @@ package: $(READY) ## The wheel, and the same as .zip for spark-submit --py-files
 .PHONY: clean
 clean: ## Remove what the demo and builds wrote (the environment stays; see also: rm -rf .venv)
 	rm -rf data build dist spark-warehouse metastore_db derby.log .pytest_cache .mypy_cache .ruff_cache
+
+.PHONY: bench-train
+bench-train: $(READY_FOR_TESTS) ## Both forests, MLlib against scikit-learn and LightGBM, on a million examples
+	@$(VENV)/bin/pip install --quiet --constraint constraints.txt scikit-learn lightgbm
+	@$(PY) benchmarks/train.py
+
+.PHONY: bench-cluster
+bench-cluster: package ## Every job on a cluster of real processes, also losing a worker; compares with local mode
+	@PYTHONPATH=tests $(PY) benchmarks/cluster.py $${FOLDER:-data/cluster-bench}

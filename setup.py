@@ -28,6 +28,8 @@ setup(
     extras_require={
         "test": ["pytest>=8", "pytest-timeout", "chispa>=0.10", "duckdb", "deltalake", "playwright", "psycopg2-binary"],
         "postgres": ["psycopg2-binary"],
+        "s3": ["boto3"],
+        "object-store-test": ["moto[s3]", "flask", "flask-cors"],
         "check": ["ruff", "mypy", "pandas-stubs", "types-PyYAML"],
         "bench": ["polars", "duckdb", "deltalake", "scikit-learn", "lightgbm"],
     },
