@@ -107,25 +107,6 @@ def test_the_model_has_a_signature_and_an_input_example(logged):
     assert info.saved_input_example_info is not None
 
 
-def test_the_model_loads_in_a_fresh_process_by_run_and_by_version(logged, tmp_path):
-    script = tmp_path / "load.py"
-    script.write_text(
-        "import sys, mlflow, pandas as pd\n"
-        "mlflow.set_tracking_uri(sys.argv[1])\n"
-        f"rows = pd.DataFrame({ROWS[FEATURES].head(4).to_dict('list')!r})\n"
-        "by_run = mlflow.pyfunc.load_model(sys.argv[2])\n"
-        "by_version = mlflow.spark.load_model(sys.argv[3])\n"
-        "from pyspark.sql import SparkSession\n"
-        "frame = SparkSession.builder.getOrCreate().createDataFrame(rows)\n"
-        "spark = [row.prediction for row in by_version.transform(frame).collect()]\n"
-        "print('RESULT', by_run.predict(rows), spark)\n"
-    )
-    run_uri = f"runs:/{logged.registered.run_id}/classification_model"
-    command = [sys.executable, str(script), logged.tracker.uri, run_uri, logged.registered.uri]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert "RESULT [0.0, 0.0, 1.0, 1.0] [0.0, 0.0, 1.0, 1.0]" in done.stdout
-
-
 def test_an_exception_marks_the_run_failed(tracker):
     with pytest.raises(ZeroDivisionError), tracker.run("failing", "breaks"):
         _ = 1 / 0
