@@ -114,6 +114,12 @@ def test_a_standing_turbine_feathers_and_draws_power(healthy_year: Readings):
     assert healthy_year.rotor_speed_rpm[stands].max() < 3
 
 
+def test_a_turning_rotor_makes_power_and_a_standing_one_never_does(healthy_year: Readings):
+    turns = healthy_year.rotor_speed_rpm > 5
+    assert healthy_year.active_power_kw[turns].min() > 1
+    assert healthy_year.active_power_kw[~turns].max() < 0
+
+
 def test_summer_is_warmer_than_winter(healthy_year: Readings):
     day = 24 * 6
     assert healthy_year.ambient_temp_c[170 * day : 230 * day].mean() > healthy_year.ambient_temp_c[: 50 * day].mean() + 8

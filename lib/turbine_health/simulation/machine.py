@@ -12,6 +12,8 @@ from turbine_health.simulation_settings import SimulationSettings
 
 RATED_POWER_KW = 2_050.0
 CUT_IN_M_S, RATED_M_S, CUT_OUT_M_S = 3.5, 12.5, 25.0
+# Below 4 kW a turbine cannot feed its own needs, so it stands; a reading of 0 kW always means standstill.
+LEAST_POWER_SHARE = 0.002
 SLOWEST_RPM, FASTEST_RPM = 8.5, 17.1
 FEATHERED_DEG = 88.0
 
@@ -69,7 +71,7 @@ def turbine_readings(settings: SimulationSettings, site: Site, history: History,
     is_halted = _is_halted(site, history)
     wind = _wind_at_the_turbine(site, traits, random)
     power_share = _power_share(wind, severity, random) * traits.efficiency * ~is_halted
-    is_turning = power_share > 0
+    is_turning = power_share > LEAST_POWER_SHARE
     rotor = _rotor_speed(wind, is_turning, random)
     pitch = _pitch_angle(wind, is_turning, severity, random)
     ambient = site.ambient_c + 0.6 * wandering(random, len(wind), 12 / site.step_hours)
@@ -149,7 +151,7 @@ def _temperatures(
 ) -> tuple[Numbers, Numbers, Numbers]:  # fmt: skip
     """Oil, bearing and generator: each follows load, weather and its fault with its own inertia."""
     steps, hour = len(ambient), 1 / site.step_hours
-    load, is_turning = power_share, power_share > 0
+    load, is_turning = power_share, power_share > LEAST_POWER_SHARE
     bearing_fault, oil_fault, generator_fault = (severity[mode] for mode in ("gearbox_bearing", "gearbox_oil", "generator"))
     # Filters clog and are washed by rain: cooling is better some weeks than others, in sickness and in health.
     cooling = 1.0 * wandering(random, steps, 240 * hour)
