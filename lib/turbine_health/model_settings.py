@@ -47,7 +47,10 @@ class ModelSettings(Section):
     interval_coverage: float = Field(0.8, gt=0, lt=1)
     interval_bands: int = Field(4, ge=1, le=20, description="Bands of predicted life with an interval of their own.")
     max_healthy_rows_per_failing_row: float | None = Field(
-        None, gt=0, description="Thin the healthy rows of the training part to this ratio, with weights. Null: keep all."
+        6, gt=0, description="Thin the healthy rows that the classifier learns from to this ratio. Null: keep all."
+    )
+    validation_trees_share: float = Field(
+        0.5, gt=0, le=1, description="Trees of the forests that only validate, as a share of the model's own."
     )
     training_partitions: int = Field(
         2, ge=1, le=10_000, description="Partitions that a forest is grown from; another number grows another forest."

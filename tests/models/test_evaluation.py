@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from builders import frame
+from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, IntegerType, StringType, StructField, StructType
 
 from turbine_health.models.evaluation import (
@@ -14,7 +15,7 @@ from turbine_health.models.evaluation import (
     reliability,
     score_counts,
 )
-from turbine_health.models.resampling import interval_of, resampled_average_precision, resampled_sums, score_edges
+from turbine_health.models.resampling import interval_of, resampled_average_precision, resampled_sums
 
 SCORED = StructType([
     StructField("asset_id", StringType()), StructField("raw_score", DoubleType()),
@@ -54,10 +55,10 @@ def test_areas_are_unknown_without_both_classes():
     assert ranking(counts((0.9, 3, 3))).roc_auc is None
 
 
-def test_confusion_counts_an_alert_at_the_threshold_itself():
-    table = pd.DataFrame({"failure_probability": [0.3, 0.2], "rows": [4, 10], "positives": [3, 1]})
-    assert confusion(table, 0.3) == Confusion(tn=9, fp=1, fn=1, tp=3)
-    assert confusion(table, 0.3).metrics()["precision"] == 0.75
+def test_confusion_counts_rows_by_alert_and_outcome():
+    table = pd.DataFrame({"is_alert": [True, False], "rows": [4, 10], "positives": [3, 1]})
+    assert confusion(table) == Confusion(tn=9, fp=1, fn=1, tp=3)
+    assert confusion(table).metrics()["precision"] == 0.75
 
 
 def test_metrics_without_any_alert_are_zero_not_an_error():
@@ -72,7 +73,7 @@ def test_calibration_error_is_the_mean_distance_by_rows():
 def test_errors_worked_by_hand(spark):
     schema = StructType([StructField(name, DoubleType()) for name in ("said", "was")])
     rows = frame(spark, [{"said": 3, "was": 1}, {"said": 5, "was": 5}, {"said": 7, "was": None}], schema)
-    sums = error_sums(rows.selectExpr("'T01' AS asset_id", "*"), "said", "was").collect()[0].asDict()
+    sums = error_sums(rows.selectExpr("'test' AS view", "'T01' AS asset_id", "*"), "view", "said", "was").collect()[0].asDict()
     assert error_metrics(sums) == {"mae": 1.0, "mse": 2.0, "rmse": 2**0.5, "r2_score": 1 - 2 / 4}
 
 
@@ -83,8 +84,9 @@ def test_errors_of_no_rows_are_unknown():
 def test_drawing_one_turbine_again_moves_all_of_its_rows_together(spark):
     totals = spark.sql("SELECT 'T01' AS asset_id, 10 AS rows, 5 AS hits UNION ALL SELECT 'T02', 20, 0")
     draws = resampled_sums(totals, ["rows", "hits"], 200)
+    assert (draws["rows"][0], draws["hits"][0]) == (30, 5)
     assert set((draws["rows"] - 2 * draws["hits"]) % 20) == {0}
-    assert draws["hits"].mean() == pytest.approx(5, abs=1.2)
+    assert draws["hits"][1:].mean() == pytest.approx(5, abs=1.2)
 
 
 def test_resampled_pr_auc_lies_around_the_exact_one(spark):
@@ -97,9 +99,10 @@ def test_resampled_pr_auc_lies_around_the_exact_one(spark):
         }
         for number, label in enumerate(draw.integers(0, 2, 800).tolist())
     ]
-    scored = frame(spark, rows, SCORED)
+    scored = frame(spark, rows, SCORED).withColumn("view", F.lit("test"))
     table = score_counts(scored).toPandas()
-    low, high = interval_of(resampled_average_precision(scored, score_edges(table), 60), 0.9)
+    areas = resampled_average_precision(scored, "view", table, 60).set_index("draw")["pr_auc"]
+    low, high = interval_of(areas, 0.9)
     exact = ranking(table).pr_auc
-    assert exact is not None
+    assert exact == pytest.approx(areas[0], abs=0.02)
     assert low < exact < high < 1

@@ -15,19 +15,20 @@ Numbers = npt.NDArray[np.float64]
 RELIABILITY_BINS = 10
 
 
-def score_counts(scored: DataFrame) -> DataFrame:
+def score_counts(scored: DataFrame, *by: str) -> DataFrame:
     """Rows and positives by score.
 
-    Grain: one row per `raw_score`: at most 100,001, however large the fleet.
+    Grain: one row per `raw_score` and `by`: at most 100,001 for each, however large the fleet.
 
     Args:
-        scored: Needs `raw_score` (rounded), `failure_within_7d`; may have `failure_probability`, which then belongs to
-            the score. Rows without a label are left out.
+        scored: Needs `raw_score` (rounded), `failure_within_7d`, `by`; may have `failure_probability` and `is_alert`,
+            which then belong to the score. Rows without a label are left out.
+        by: Further keys to keep apart.
 
     Returns:
-        `raw_score`, `failure_probability` if given, `rows`, `positives`.
+        `by`, `raw_score`, `failure_probability` and `is_alert` if given, `rows`, `positives`.
     """
-    keys = [name for name in ("raw_score", "failure_probability") if name in scored.columns]
+    keys = [*by, *(name for name in ("raw_score", "failure_probability", "is_alert") if name in scored.columns)]
     return (
         scored.where(F.col("failure_within_7d").isNotNull())
         .groupBy(*keys)
@@ -99,9 +100,9 @@ class Confusion:
         }
 
 
-def confusion(counts: pd.DataFrame, threshold: float) -> Confusion:
-    """Rows by alert and outcome. `counts` needs `failure_probability`, `rows`, `positives`."""
-    is_alert = counts["failure_probability"] >= threshold
+def confusion(counts: pd.DataFrame) -> Confusion:
+    """Rows by alert and outcome. `counts` needs `is_alert`, `rows`, `positives`."""
+    is_alert = counts["is_alert"].astype(bool)
     alerts, others = counts[is_alert], counts[~is_alert]
     tp, fn = int(alerts["positives"].sum()), int(others["positives"].sum())
     return Confusion(tn=int(others["rows"].sum()) - fn, fp=int(alerts["rows"].sum()) - tp, fn=fn, tp=tp)
@@ -133,23 +134,24 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
     return float((distance * table["rows"]).sum() / table["rows"].sum())
 
 
-def error_sums(scored: DataFrame, predicted: str, actual: str) -> DataFrame:
+def error_sums(scored: DataFrame, key: str, predicted: str, actual: str) -> DataFrame:
     """Sums from which all errors of predicted days follow.
 
-    Grain: one row per `asset_id`.
+    Grain: one row per `key` and `asset_id`.
 
     Args:
         scored: Needs `asset_id` and the columns named.
+        key: What keeps rows of different origin apart.
         predicted: Days predicted.
         actual: Days that passed; rows where it is null are left out.
 
     Returns:
-        `asset_id`, `rows`, `absolute`, `squared` (of the error), `truth`, `truth_squared`.
+        `key`, `asset_id`, `rows`, `absolute`, `squared` (of the error), `truth`, `truth_squared`.
     """
     error = F.col(predicted) - F.col(actual)
     return (
         scored.where(F.col(actual).isNotNull())
-        .groupBy("asset_id")
+        .groupBy(key, "asset_id")
         .agg(
             F.count("*").alias("rows"),
             F.sum(F.abs(error)).alias("absolute"),
@@ -163,7 +165,7 @@ def error_sums(scored: DataFrame, predicted: str, actual: str) -> DataFrame:
 ERROR_SUMS = ("rows", "absolute", "squared", "truth", "truth_squared")
 
 
-def error_metrics(sums: Mapping[str, float]) -> dict[str, float | None]:
+def error_metrics(sums: Mapping[str, float] | pd.Series[float]) -> dict[str, float | None]:
     """mae, mse, rmse (days) and r2_score from the totals of `error_sums`; null without rows."""
     rows = float(sums["rows"] or 0)
     if not rows:

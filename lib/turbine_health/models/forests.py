@@ -53,18 +53,18 @@ def one_per_lookback(with_gaps: Sequence[str]) -> list[str]:
     return list(first.values())
 
 
-def classifier(settings: ModelSettings) -> RandomForestClassifier | GBTClassifier:
+def classifier(settings: ModelSettings, *, share_of_trees: float = 1.0) -> RandomForestClassifier | GBTClassifier:
     """Unfitted: `features`, `failure_within_7d` and `_weight` → `probability`."""
-    forest = settings.classifier
+    forest = _smaller(settings.classifier, share_of_trees)
     shared: dict[str, Any] = {"labelCol": LABEL, "predictionCol": "predicted_class", **_tree_params(forest, settings)}
     if settings.kind == "gradient_boosted":
         return GBTClassifier(**shared, maxIter=forest.trees, stepSize=forest.learning_rate)
     return RandomForestClassifier(**shared, numTrees=forest.trees)
 
 
-def regressor(settings: ModelSettings) -> RandomForestRegressor | GBTRegressor:
+def regressor(settings: ModelSettings, *, share_of_trees: float = 1.0) -> RandomForestRegressor | GBTRegressor:
     """Unfitted: `features`, `days_known` and `_weight` → `prediction` (days)."""
-    forest = settings.regressor
+    forest = _smaller(settings.regressor, share_of_trees)
     shared: dict[str, Any] = {"labelCol": DAYS, **_tree_params(forest, settings)}
     if settings.kind == "gradient_boosted":
         return GBTRegressor(**shared, maxIter=forest.trees, stepSize=forest.learning_rate)
@@ -83,6 +83,16 @@ def hash_share(*columns: Column) -> Column:
     return F.pmod(F.xxhash64(*columns), F.lit(steps)) / F.lit(steps)
 
 
+def healthy_share_kept(failing: int, healthy: int, most_per_failing: float | None) -> float:
+    """Share of the healthy rows that training keeps, 0 to 1, so that at most so many come on a failing one."""
+    return 1.0 if most_per_failing is None else min(1.0, most_per_failing * failing / max(healthy, 1))
+
+
+def is_kept(share: float) -> Column:
+    """Whether a row trains: every failing one, and of the healthy ones about `share`, the same on every run."""
+    return (F.col(LABEL) == 1) | (hash_share(F.col("asset_id"), F.col("window_end"), F.lit("thinning")) < share)
+
+
 def class_weight(failing: int, healthy: int) -> Column:
     """What a row counts in training, so that both classes count alike; whole, so that sums are exact.
 
@@ -96,6 +106,10 @@ def class_weight(failing: int, healthy: int) -> Column:
 def exact_days(days: Column) -> Column:
     """`days` on the grid on which sums are exact."""
     return F.round(days * DAY_STEPS) / DAY_STEPS
+
+
+def _smaller(forest: ForestSettings, share_of_trees: float) -> ForestSettings:
+    return forest.model_copy(update={"trees": max(1, round(forest.trees * share_of_trees))})
 
 
 def _tree_params(forest: ForestSettings, settings: ModelSettings) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from turbine_health.models.forests import hash_share
 
 # How often a turbine is drawn: Poisson with mean 1, cumulated; a turbine more than six times is 1 draw in 12,000.
 _POISSON = (0.367879, 0.735759, 0.919699, 0.981012, 0.996340, 0.999406)
-SCORE_BINS = 200
+SCORE_BINS = 100
 
 
 def resampled_sums(totals: DataFrame, columns: Sequence[str], draws: int, by: Sequence[str] = ()) -> pd.DataFrame:
@@ -33,32 +33,37 @@ def resampled_sums(totals: DataFrame, columns: Sequence[str], draws: int, by: Se
         by: Further keys to keep apart.
 
     Returns:
-        One row per `draw` and `by`: `draws` rows, however large the fleet.
+        One row per `draw` and `by`, however large the fleet. Draw 0 is the fleet as it is.
     """
-    drawn = totals.withColumn("draw", F.explode(F.sequence(F.lit(1), F.lit(draws)))).withColumn("times", _times_drawn())
+    drawn = totals.withColumn("draw", F.explode(F.sequence(F.lit(0), F.lit(draws)))).withColumn("times", _times_drawn())
     sums = [F.sum(F.col(name) * F.col("times")).alias(name) for name in columns]
     summed: pd.DataFrame = drawn.where("times > 0").groupBy("draw", *by).agg(*sums).orderBy("draw", *by).toPandas()
     return summed
 
 
-def resampled_average_precision(scored: DataFrame, score_edges: Sequence[float], draws: int) -> pd.Series[float]:
+def resampled_average_precision(scored: DataFrame, key: str, counts: pd.DataFrame, draws: int) -> pd.DataFrame:
     """PR-AUC of each drawn fleet.
 
     Args:
-        scored: Needs `asset_id`, `raw_score`, `failure_within_7d` (not null).
-        score_edges: Rising scores that part the bins within which rows count as a tie.
+        scored: Needs `key`, `asset_id`, `raw_score`, `failure_within_7d` (not null).
+        key: What keeps rows of different origin apart.
+        counts: From `score_counts`: says where scores are cut into bins within which rows count as a tie.
         draws: How many fleets to draw.
+
+    Returns:
+        `key`, `draw`, `pr_auc`.
     """
-    edges = F.array(*map(F.lit, score_edges))
+    edges = F.array(*map(F.lit, score_edges(counts)))
     score_bin = F.size(F.filter(edges, lambda edge: edge <= F.col("raw_score")))
     totals = (
         scored.withColumn("bin", score_bin)
-        .groupBy("asset_id", "bin")
+        .groupBy(key, "asset_id", "bin")
         .agg(F.count("*").alias("rows"), F.sum("failure_within_7d").alias("positives"))
     )
-    sums = resampled_sums(totals, ["rows", "positives"], draws, by=["bin"])
-    areas: pd.Series[float] = sums.groupby("draw")[["bin", "rows", "positives"]].apply(_average_precision)
-    return areas
+    sums = resampled_sums(totals, ["rows", "positives"], draws, by=[key, "bin"])
+    areas = sums.groupby([key, "draw"])[["bin", "rows", "positives"]].apply(_average_precision)
+    table: pd.DataFrame = areas.rename("pr_auc").reset_index()
+    return table
 
 
 def score_edges(counts: pd.DataFrame) -> list[float]:
@@ -71,8 +76,8 @@ def score_edges(counts: pd.DataFrame) -> list[float]:
 
 
 def interval_of(values: pd.Series[float], confidence: float) -> tuple[float, float]:
-    """The span that holds `confidence` of the draws; NaN without any."""
-    known = values.dropna()
+    """The span that holds `confidence` of the draws (draw 0 aside); NaN without any."""
+    known = values.drop(0, errors="ignore").dropna()
     if known.empty:
         return float("nan"), float("nan")
     tail = (1 - confidence) / 2
@@ -81,7 +86,7 @@ def interval_of(values: pd.Series[float], confidence: float) -> tuple[float, flo
 
 def _times_drawn() -> Column:
     share = hash_share(F.col("asset_id"), F.col("draw"))
-    return reduce(operator.add, [(share >= bound).cast("int") for bound in _POISSON])
+    return F.when(F.col("draw") == 0, 1).otherwise(reduce(operator.add, [(share >= bound).cast("int") for bound in _POISSON]))
 
 
 def _average_precision(bins: pd.DataFrame) -> float:

@@ -1,12 +1,16 @@
-"""One line of scores for a set of scored rows, with intervals from drawing turbines again."""
+"""Scores of many sets of rows at once, side by side, with intervals from drawing turbines again.
+
+A *view* names a set of scored rows: what their forest had not seen, or which baseline scored them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.models.evaluation import (
@@ -21,18 +25,22 @@ from turbine_health.models.evaluation import (
     reliability,
     score_counts,
 )
-from turbine_health.models.events import DAYS_PER_MONTH, TOTALS, to_failures, to_turbine_totals, to_visits, with_cost
-from turbine_health.models.resampling import interval_of, resampled_average_precision, resampled_sums, score_edges
+from turbine_health.models.events import DAYS_PER_MONTH, TOTALS, lead_time_counts, to_failures, totals_by_view, with_cost
+from turbine_health.models.resampling import interval_of, resampled_average_precision, resampled_sums
 from turbine_health.settings import CostSettings, EvaluationSettings
 
+VIEW = "view"
 TEST_VIEW, FUTURE, UNSEEN, BOTH, RANDOM = "test", "future weeks", "unseen turbines", "both", "random rows (optimistic)"
+CHAMPION_VIEW = "the champion"
+
+Metrics = Mapping[str, float | None]
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Judging:
     """What it takes to judge alerts."""
 
-    threshold: float
     horizon_days: float
     hours_per_row: float
     costs: CostSettings
@@ -41,120 +49,116 @@ class Judging:
 
 @dataclass(frozen=True)
 class FailureScores:
-    """How good one set of alerts was."""
+    """How good the alerts of one view were."""
 
     ranking: Ranking
     confusion: Confusion
     reliability: pd.DataFrame
-    totals: DataFrame
-    """Per turbine: `TOTALS` and `cost`."""
-    failures: pd.DataFrame
-    """One row per failure: `failure_mode`, `lead_time_days` (null: missed)."""
-    metrics: Mapping[str, float | None]
+    lead_times: pd.DataFrame
+    """`failure_mode`, `lead_time_days` (null: missed), `failures` (how many)."""
+    metrics: Metrics
+    intervals: Mapping[str, Interval]
+    cost_draws: pd.Series[float]
+    """Cost per turbine-month in each drawn fleet; the same draws in every view."""
 
 
-def failure_scores(scored: DataFrame, judging: Judging) -> FailureScores:
-    """Judge rows with `raw_score`, `failure_probability`, labels and keys; rows without a label are left out.
+def failure_scores(scored: DataFrame, judging: Judging) -> dict[str, FailureScores]:
+    """Judge every view's alerts.
 
     Args:
-        scored: Cached. Needs what `events.to_turbine_totals` and `evaluation.score_counts` need.
-        judging: Threshold (0 to 1), horizon (days), hours a row stands for, costs.
+        scored: Cached; labelled rows only. Needs `view`, keys, labels, `raw_score`, `failure_probability`, `is_alert`.
+        judging: Horizon (days), hours a row stands for, costs, draws.
+
+    Returns:
+        View → its scores.
     """
-    scored = scored.where(F.col("failure_within_7d").isNotNull())
-    counts = score_counts(scored).toPandas()
-    ranked = ranking(counts)
-    alerts = confusion(counts, judging.threshold)
+    evaluation = judging.evaluation
+    counts = score_counts(scored, VIEW).toPandas()
+    totals = totals_by_view(scored, VIEW, judging.horizon_days, judging.hours_per_row)
+    sums = resampled_sums(totals.transform(with_cost, judging.costs), [*TOTALS, "cost"], evaluation.resamplings, by=[VIEW])
+    areas = resampled_average_precision(scored, VIEW, counts, evaluation.resamplings)
+    lead_times = lead_time_counts(to_failures(scored, VIEW, judging.horizon_days), VIEW)
+    return {
+        str(view): _failure_scores(
+            of_view,
+            sums[sums[VIEW] == view].set_index("draw"),
+            areas[areas[VIEW] == view].set_index("draw")["pr_auc"],
+            lead_times[lead_times[VIEW] == view],
+            evaluation.confidence,
+        )
+        for view, of_view in counts.groupby(VIEW)
+    }
+
+
+def time_scores(scored: DataFrame, evaluation: EvaluationSettings) -> tuple[dict[str, Metrics], pd.DataFrame]:
+    """Errors of predicted days in every view, against days capped and not.
+
+    Args:
+        scored: Cached. Needs `view`, `asset_id`, `raw_time_to_failure_days`, `actual_days` (capped; null: not on record),
+            `time_to_failure_days`.
+        evaluation: Draws and confidence.
+
+    Returns:
+        View → mae, mse, rmse, r2_score, rows, `_low` and `_high` of mae and rmse, and `<metric>_uncapped`; and the mean
+        absolute error of every drawn fleet, one column a view.
+    """
+    raw = "raw_time_to_failure_days"
+    capped = resampled_sums(error_sums(scored, VIEW, raw, "actual_days"), ERROR_SUMS, evaluation.resamplings, by=[VIEW])
+    uncapped = error_sums(scored, VIEW, raw, "time_to_failure_days").groupBy(VIEW)
+    whole = uncapped.agg(*(F.sum(name).alias(name) for name in ERROR_SUMS)).toPandas().set_index(VIEW)
+    metrics: dict[str, Metrics] = {}
+    draws: dict[str, pd.Series[float]] = {}
+    for view, sums in capped.groupby(VIEW):
+        errors = pd.DataFrame({"mae": sums["absolute"] / sums["rows"], "rmse": np.sqrt(sums["squared"] / sums["rows"])})
+        errors = errors.set_index(sums["draw"])
+        ends = {name: interval_of(errors[name], evaluation.confidence) for name in ("mae", "rmse")}
+        first = sums[sums["draw"] == 0].iloc[0]
+        not_capped = {f"{name}_uncapped": value for name, value in error_metrics(whole.loc[view]).items()}
+        metrics[str(view)] = {**error_metrics(first), "rows": float(first["rows"]), **as_ends(ends), **not_capped}
+        draws[str(view)] = errors["mae"]
+    return metrics, pd.DataFrame(draws)
+
+
+def as_ends(intervals: Mapping[str, Interval]) -> dict[str, float]:
+    """`x: (low, high)` → `x_low`, `x_high`."""
+    return {
+        f"{name}_{end}": value for name, ends in intervals.items() for end, value in zip(("low", "high"), ends, strict=True)
+    }
+
+
+def _failure_scores(
+    counts: pd.DataFrame, sums: pd.DataFrame, areas: pd.Series[float], lead_times: pd.DataFrame, confidence: float
+) -> FailureScores:
+    ranked, alerts = ranking(counts), confusion(counts)
     said = reliability(counts, "failure_probability")
-    thresholds = [judging.threshold]
-    visits = to_visits(scored, thresholds, judging.horizon_days)
-    failures = to_failures(scored, visits, thresholds).toPandas()
-    totals = to_turbine_totals(scored, thresholds, judging.horizon_days, judging.hours_per_row)
-    costly = totals.transform(with_cost, judging.costs).drop("threshold").cache()
-    sums = costly.agg(*(F.sum(name).alias(name) for name in (*TOTALS, "cost"))).toPandas()
-    lead = failures["lead_time_days"].dropna()
+    rates = _event_rates(sums)
+    caught = lead_times.dropna(subset=["lead_time_days"])
+    days = pd.Series(np.repeat(caught["lead_time_days"].to_numpy(float), caught["failures"]))
     metrics: dict[str, float | None] = {
         **alerts.metrics(),
         "roc_auc": ranked.roc_auc,
         "pr_auc": ranked.pr_auc,
         "base_rate": ranked.base_rate,
-        "ece": expected_calibration_error(said) if len(counts) else None,
-        "ece_uncalibrated": expected_calibration_error(reliability(counts, "raw_score")) if len(counts) else None,
-        **{str(name): float(value) for name, value in event_rates(sums).iloc[0].items()},
-        "failures": float(sums["failures"].iloc[0] or 0),
-        "failures_caught": float(sums["caught"].iloc[0] or 0),
-        "lead_time_days_median": float(lead.median()) if len(lead) else None,
-        "lead_time_days_p10": float(lead.quantile(0.1)) if len(lead) else None,
+        "ece": expected_calibration_error(said),
+        "ece_uncalibrated": expected_calibration_error(reliability(counts, "raw_score")),
+        **{str(name): float(value) for name, value in rates.loc[0].items()},
+        "failures": float(sums["failures"].loc[0]),
+        "failures_caught": float(sums["caught"].loc[0]),
+        "lead_time_days_median": float(days.median()) if len(days) else None,
+        "lead_time_days_p10": float(days.quantile(0.1)) if len(days) else None,
     }
-    return FailureScores(ranked, alerts, said, costly, failures, metrics)
+    draws = {"pr_auc": areas, **{name: rates[name] for name in rates.columns}}
+    intervals = {name: interval_of(values, confidence) for name, values in draws.items()}
+    return FailureScores(ranked, alerts, said, lead_times, metrics, intervals, rates["cost_per_turbine_month"])
 
 
-def event_rates(sums: pd.DataFrame) -> pd.DataFrame:
-    """`caught_share` (0 to 1) and, per turbine and month, `false_alarms_per_turbine_month` and `cost_per_turbine_month`."""
+def _event_rates(sums: pd.DataFrame) -> pd.DataFrame:
+    """`caught_share` (0 to 1; NaN without failures), and false alarms and cost per turbine and month."""
     months = sums["days"].astype(float) / DAYS_PER_MONTH
+    failures = sums["failures"].astype(float)
     rates: pd.DataFrame = pd.DataFrame({
-        "caught_share": sums["caught"].astype(float) / sums["failures"].astype(float).where(sums["failures"] > 0),
+        "caught_share": sums["caught"].astype(float) / failures.where(failures > 0),
         "false_alarms_per_turbine_month": sums["false_alarms"].astype(float) / months,
         "cost_per_turbine_month": sums["cost"].astype(float) / months,
     })  # fmt: skip
     return rates
-
-
-def failure_intervals(
-    scored: DataFrame, scores: FailureScores, evaluation: EvaluationSettings
-) -> dict[str, tuple[float, float]]:
-    """Confidence intervals of PR-AUC and of the rates by events. `scored` is what `scores` were made of."""
-    scored = scored.where(F.col("failure_within_7d").isNotNull())
-    rates = event_rates(resampled_sums(scores.totals, [*TOTALS, "cost"], evaluation.resamplings))
-    draws: dict[str, pd.Series[float]] = {name: rates[name] for name in rates.columns}
-    counts = score_counts(scored).toPandas()
-    if scores.ranking.pr_auc is not None:
-        draws["pr_auc"] = resampled_average_precision(scored, score_edges(counts), evaluation.resamplings)
-    return {name: interval_of(values, evaluation.confidence) for name, values in draws.items()}
-
-
-def time_scores(scored: DataFrame, predicted: str, actual: str) -> dict[str, float | None]:
-    """Errors of predicted days (mae, mse, rmse, r2_score, rows); rows with `actual` null are left out."""
-    totals = error_sums(scored, predicted, actual).agg(*(F.sum(name).alias(name) for name in ERROR_SUMS)).first()
-    sums = totals.asDict() if totals else dict.fromkeys(ERROR_SUMS, 0)
-    return {**error_metrics(sums), "rows": float(sums["rows"] or 0)}
-
-
-def time_intervals(
-    scored: DataFrame, predicted: str, actual: str, evaluation: EvaluationSettings
-) -> dict[str, tuple[float, float]]:
-    """Confidence intervals of mae and rmse (days)."""
-    draws = resampled_sums(error_sums(scored, predicted, actual), ERROR_SUMS, evaluation.resamplings)
-    errors = pd.DataFrame([error_metrics(dict(zip(draws.columns, row, strict=True))) for row in draws.to_numpy()], dtype=float)
-    return {name: interval_of(errors[name], evaluation.confidence) for name in ("mae", "rmse") if len(errors)}
-
-
-def inspection_scores(scored: DataFrame, per_day: int) -> dict[str, float | None]:
-    """If only the `per_day` turbines of highest probability could be looked at each day.
-
-    Args:
-        scored: Needs `asset_id`, `window_end`, `life_number`, `failure_probability`, `failure_within_7d`.
-        per_day: How many.
-
-    Returns:
-        `precision` (share of the turbine-days inspected with a failure within the horizon) and `caught_share`
-        (of failures that could have been announced), 0 to 1.
-    """
-    day = F.date_trunc("day", "window_end")
-    last_of_day = Window.partitionBy("asset_id", day).orderBy(F.desc("window_end"))
-    by_probability = Window.partitionBy(day).orderBy(F.desc("failure_probability"), "asset_id")
-    ranked = (
-        scored.where(F.col("failure_within_7d").isNotNull())
-        .withColumn("row", F.row_number().over(last_of_day))
-        .where("row = 1")
-        .withColumn("place", F.row_number().over(by_probability))
-    )
-    is_inspected, is_failing = F.col("place") <= per_day, F.col("failure_within_7d") == 1
-    life = F.struct("asset_id", "life_number")
-    row = ranked.agg(
-        F.avg(F.when(is_inspected, F.col("failure_within_7d"))).alias("precision"),
-        F.countDistinct(F.when(is_failing, life)).alias("failures"),
-        F.countDistinct(F.when(is_failing & is_inspected, life)).alias("caught"),
-    ).first()
-    if row is None or not row["failures"]:
-        return {"precision": None, "caught_share": None}
-    return {"precision": row["precision"], "caught_share": row["caught"] / row["failures"]}

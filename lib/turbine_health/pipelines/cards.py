@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pandas as pd
 
 from turbine_health.models.card import model_card
@@ -24,17 +22,16 @@ COMMON_LIMITS = (
 
 def failure_card(head: FailureHead, held: TrainingSet, verdict: Verdict) -> str:
     """Model A's card."""
-    baselines = [{"model": "this model", **_baseline_row(head.scores[TEST_VIEW].metrics)}]
-    baselines += [{"model": name, **_baseline_row(scores.metrics)} for name, scores in head.baselines.items()]
+    test = head.scores[TEST_VIEW]
     tables = {
-        "Four views of the same forest's score": failure_view_table(head),
-        "Beside the baselines, on the test": pd.DataFrame(baselines),
-        "Test failures by mode": _by_mode(head.scores[TEST_VIEW].failures),
-        "Reliability on the test": head.scores[TEST_VIEW].reliability,
+        "Views, baselines and champion": failure_view_table(head),
+        "Test failures by mode": _by_mode(test.lead_times),
+        "If only so many turbines can be inspected a day": head.inspections,
+        "Reliability on the test": test.reliability,
     }
     facts = {
         **_facts(held),
-        "Alert from a probability of": head.judging.threshold,
+        "Alert from a probability of": head.serving.threshold,
         "Horizon (days)": head.judging.horizon_days,
     }
     return model_card("Model A: failure within the horizon", facts, tables, verdict, COMMON_LIMITS)
@@ -42,11 +39,8 @@ def failure_card(head: FailureHead, held: TrainingSet, verdict: Verdict) -> str:
 
 def time_card(head: TimeHead, held: TrainingSet, verdict: Verdict) -> str:
     """Model B's card."""
-    baselines = [{"model": "this model", **head.scores[TEST_VIEW]}]
-    baselines += [{"model": name, **scores} for name, scores in head.baselines.items()]
     tables = {
-        "Four views of the same forest's error (days)": time_view_table(head),
-        "Beside the baselines, on the test": pd.DataFrame(baselines),
+        "Views, baselines and champion: errors in days": time_view_table(head),
         f"How often the {held.settings.model.interval_coverage:.0%} interval held the truth": head.coverage,
         "Agreement with the alerts, on the test": pd.DataFrame([dict(head.agreement)]),
     }
@@ -69,14 +63,10 @@ def _facts(held: TrainingSet) -> dict[str, object]:
     }
 
 
-def _baseline_row(metrics: Mapping[str, float | None]) -> dict[str, object]:
-    names = ("pr_auc", "roc_auc", "failures", "failures_caught", "false_alarms_per_turbine_month", "cost_per_turbine_month")
-    return {name: metrics[name] for name in names}
-
-
-def _by_mode(failures: pd.DataFrame) -> pd.DataFrame:
+def _by_mode(lead_times: pd.DataFrame) -> pd.DataFrame:
     """Failures, caught ones and their median lead time (days) by failure mode."""
-    lead = failures.assign(failure_mode=failures["failure_mode"].fillna("not known")).groupby("failure_mode")["lead_time_days"]
+    each = lead_times.loc[lead_times.index.repeat(lead_times["failures"])]
+    lead = each.groupby("failure_mode")["lead_time_days"]
     table: pd.DataFrame = pd.DataFrame({"failures": lead.size(), "caught": lead.count(), "median_lead_days": lead.median()})
     by_mode: pd.DataFrame = table.reset_index()
     return by_mode

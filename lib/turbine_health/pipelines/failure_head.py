@@ -1,35 +1,36 @@
-"""Train, judge and log the head that says how likely a failure is (model A)."""
+"""Train and judge the head that says how likely a failure is (model A)."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from turbine_health.io.tracking import RegisteredVersion, TrackedRun, Tracker
-from turbine_health.models.baselines import AGE, age_classifier
+from turbine_health.io.tracking import TrackedRun, Tracker
 from turbine_health.models.calibration import calibration_stage, fit_calibration
-from turbine_health.models.crossfit import out_of_fold, random_reference
-from turbine_health.models.events import DAYS_PER_MONTH, TOTALS, cheapest_threshold, cost_curve, to_turbine_totals
-from turbine_health.models.forests import LABEL, WEIGHT, class_weight, classifier
-from turbine_health.models.gate import Verdict, judge
+from turbine_health.models.events import cheapest_threshold, cost_curve, inspections, totals_by_threshold
+from turbine_health.models.forests import LABEL, WEIGHT, class_weight, classifier, healthy_share_kept, is_kept
+from turbine_health.models.gate import Verdict, judge, suspected_leak
 from turbine_health.models.preparation import FittedPipeline
-from turbine_health.models.resampling import interval_of, resampled_sums
-from turbine_health.models.scoring import calibrated, with_raw_score
+from turbine_health.models.resampling import interval_of
+from turbine_health.models.scoring import SCORE_DIGITS, calibrated, with_raw_score
 from turbine_health.models.serving import Calibration, ClassifierServing
+from turbine_health.models.validation import AGE, age_classifier, out_of_fold, random_reference
 from turbine_health.models.views import (
     BOTH,
+    CHAMPION_VIEW,
     FUTURE,
     RANDOM,
     TEST_VIEW,
     UNSEEN,
+    VIEW,
     FailureScores,
     Judging,
-    failure_intervals,
     failure_scores,
 )
 from turbine_health.pipelines.training_set import TrainingSet
@@ -37,7 +38,8 @@ from turbine_health.transforms.splits import LATER, TEST, TRAIN
 
 logger = logging.getLogger("turbine_health")
 
-COST = "cost per turbine-month"
+NEVER, ALWAYS, BY_AGE = "never alert", "always alert", "age alone"
+BASELINES = (NEVER, ALWAYS, BY_AGE)
 
 
 @dataclass(frozen=True)
@@ -48,55 +50,70 @@ class FailureHead:
     model_type: str
     serving: ClassifierServing
     judging: Judging
-    scored: Mapping[str, DataFrame]
-    """View → its rows with `raw_score` and `failure_probability`; `test` is what the gate looks at."""
+    test: DataFrame
+    """Cached test rows with `raw_score`, `failure_probability` and `is_alert`."""
     scores: Mapping[str, FailureScores]
-    intervals: Mapping[str, Mapping[str, tuple[float, float]]]
+    """View → scores: the test, what the forest had not seen, the baselines, the champion."""
+    inspections: pd.DataFrame
     curve: pd.DataFrame
     """Cost by threshold on the validation rows."""
     importance: pd.DataFrame
-    baselines: Mapping[str, FailureScores]
 
 
-def train_failure_head(held: TrainingSet, run: TrackedRun) -> FailureHead:
+def train_failure_head(held: TrainingSet, run: TrackedRun, tracker: Tracker) -> FailureHead:
     """Grow the forest; calibrate it and choose its threshold on turbines it has not seen; judge it in every view."""
     settings = held.settings
-    rows = held.rows.withColumn(WEIGHT, class_weight(held.rows_of(TRAIN, label=1), held.rows_of(TRAIN, label=0)))
-    is_training = (F.col("part") == TRAIN) & F.col(LABEL).isNotNull()
-    estimator = classifier(settings.model)
+    rows, is_learned = _to_learn(held)
+    side_estimator = classifier(settings.model, share_of_trees=settings.model.validation_trees_share)
     with run.without_autolog():
-        validated = out_of_fold(rows, is_training, estimator, settings.split.folds, with_raw_score).cache()
-        calibration = fit_calibration(validated.where(is_training), _failures(validated.where(is_training)))
-        curve = _validation_curve(held, with_probability(validated, calibration).where(is_training), calibration)
+        validated = out_of_fold(rows, is_learned, side_estimator, settings.split.folds, with_raw_score).cache()
+        validation = validated.where(F.col("part") == TRAIN)
+        calibration = fit_calibration(validation, held.training_failures)
+        curve = _validation_curve(held, with_probability(validation, calibration), calibration.probability)
         last_stage = calibration_stage(rows, calibration)
     threshold = cheapest_threshold(curve)
     logger.info("validated on %d turbine folds: alert from a probability of %.3f", settings.split.folds, threshold)
-    forest = estimator.fit(rows.where(is_training))
-    served = with_raw_score(rows.where(F.col("part").isin(TEST, LATER)), forest).drop("features").cache()
-    views = _views(held, validated, served)
-    if settings.evaluation.random_reference:
-        with run.without_autolog():
-            views[RANDOM] = random_reference(rows, is_training, estimator, settings.split.test_share, with_raw_score)
-    judging = Judging(
-        threshold, settings.labels.horizon_days, settings.features.every_hours, settings.costs, settings.evaluation
-    )
-    scored = {
-        view: with_probability(frame, calibration).where(F.col(LABEL).isNotNull()).cache() for view, frame in views.items()
-    }
-    scores = {view: failure_scores(frame, judging) for view, frame in scored.items()}
+    estimator = classifier(settings.model)
+    forest = estimator.fit(rows.where(is_learned))
+    served = with_raw_score(rows.where(F.col("part").isin(TEST, LATER)), forest).drop("features")
     with run.without_autolog():
-        baselines = _baselines(held, rows, is_training, judging)
+        views = view_rows(held, validated, served)
+        if settings.evaluation.random_reference:
+            is_training = F.col("part") == TRAIN
+            views[RANDOM] = random_reference(
+                rows, is_training, is_learned, side_estimator, settings.split.test_share, with_raw_score
+            )
+        judged = {view: _with_alerts(frame, calibration, threshold) for view, frame in views.items()}
+        judged |= _baselines(held, rows, is_learned) | _champion(held, tracker)
+    scored = union_of_views(judged).cache()
+    judging = Judging(settings.labels.horizon_days, settings.features.every_hours, settings.costs, settings.evaluation)
+    test = scored.where(F.col(VIEW) == TEST_VIEW)
     return FailureHead(
         model=held.preparation.pipeline_with(forest, last_stage),
         model_type=type(estimator).__name__,
         serving=_serving(held, threshold, calibration),
         judging=judging,
-        scored=scored,
-        scores=scores,
-        intervals={view: failure_intervals(scored[view], scores[view], settings.evaluation) for view in scored},
+        test=test,
+        scores=failure_scores(scored, judging),
+        inspections=inspections(test, max(settings.evaluation.inspections_per_day)),
         curve=curve,
-        importance=pd.DataFrame({"feature": held.preparation.slots, "importance": forest.featureImportances.toArray()}),
-        baselines=baselines,
+        importance=held.importance(forest.featureImportances.toArray()),
+    )
+
+
+def failure_verdict(head: FailureHead, held: TrainingSet) -> Verdict:
+    """Hold the new head against the baselines and the champion, on the same test rows."""
+    test, champion = head.scores[TEST_VIEW], head.scores.get(CHAMPION_VIEW)
+    evaluation = held.settings.evaluation
+    difference = interval_of(test.cost_draws - champion.cost_draws, evaluation.confidence) if champion else None
+    return judge(
+        failures=int(test.metrics["failures"] or 0),
+        min_failures=evaluation.min_test_failures,
+        score="cost per turbine-month",
+        value=test.metrics["cost_per_turbine_month"],
+        baselines={name: head.scores[name].metrics["cost_per_turbine_month"] for name in BASELINES if name in head.scores},
+        difference_to_champion=difference,
+        leak=suspected_leak(head.importance.set_index("feature")["importance"].to_dict(), test.metrics["pr_auc"]),
     )
 
 
@@ -105,37 +122,14 @@ def with_probability(scored: DataFrame, calibration: Calibration) -> DataFrame:
     return scored.withColumn("failure_probability", calibrated(F.col("raw_score"), calibration))
 
 
-def failure_verdict(head: FailureHead, held: TrainingSet, tracker: Tracker) -> Verdict:
-    """Hold the new head against the baselines and the champion, on the same test rows."""
-    test = head.scores[TEST_VIEW]
-    costs = {name: scores.metrics["cost_per_turbine_month"] for name, scores in head.baselines.items()}
-    champion = tracker.champion(tracker.settings.classifier_model)
-    difference = _difference_to(champion, head, held, tracker) if champion else None
-    return judge(
-        failures=int(test.metrics["failures"] or 0),
-        min_failures=held.settings.evaluation.min_test_failures,
-        score=COST,
-        value=test.metrics["cost_per_turbine_month"],
-        baselines=costs,
-        difference_to_champion=difference,
-    )
+def view_rows(held: TrainingSet, validated: DataFrame, served: DataFrame) -> dict[str, DataFrame]:
+    """Rows by what their forest had not seen: other weeks, other turbines, or neither.
 
-
-def _failures(scored: DataFrame) -> int:
-    row = scored.agg(F.countDistinct(F.when(F.col(LABEL) == 1, F.struct("asset_id", "life_number"))).alias("failures")).first()
-    return int(row["failures"]) if row else 0
-
-
-def _validation_curve(held: TrainingSet, validated: DataFrame, calibration: Calibration) -> pd.DataFrame:
-    """Cost by threshold, at every probability that the calibration can tell apart."""
-    settings = held.settings
-    thresholds = sorted({round(share, 5) for share in calibration.probability} | {1.0})
-    totals = to_turbine_totals(validated, thresholds, settings.labels.horizon_days, settings.features.every_hours)
-    return cost_curve(totals, settings.costs)
-
-
-def _views(held: TrainingSet, validated: DataFrame, served: DataFrame) -> dict[str, DataFrame]:
-    """Rows by what their forest has seen: other weeks, other turbines, or neither."""
+    Args:
+        held: Says how rows were split.
+        validated: All rows, scored by forests that have not seen their turbine.
+        served: Rows after the border or of test turbines, scored by the model itself.
+    """
     views = {TEST_VIEW: served.where(F.col("part") == TEST), UNSEEN: validated.where(F.col("part") == TRAIN)}
     if held.border is not None:
         is_after = F.col("part").isin(TEST, LATER)
@@ -144,28 +138,67 @@ def _views(held: TrainingSet, validated: DataFrame, served: DataFrame) -> dict[s
     return views
 
 
-def _baselines(held: TrainingSet, rows: DataFrame, is_training: Column, judging: Judging) -> dict[str, FailureScores]:
+def union_of_views(frames: Mapping[str, DataFrame]) -> DataFrame:
+    """All frames in one, told apart by `view`. Grain: as the frames, which have the same columns."""
+    return reduce(DataFrame.unionByName, (frame.withColumn(VIEW, F.lit(view)) for view, frame in frames.items()))
+
+
+def _to_learn(held: TrainingSet) -> tuple[DataFrame, Column]:
+    """Labelled rows with their weight, and which of them the forest learns from."""
+    failing, healthy = held.rows_of(TRAIN, label=1), held.rows_of(TRAIN, label=0)
+    share = healthy_share_kept(failing, healthy, held.settings.model.max_healthy_rows_per_failing_row)
+    weight = class_weight(failing, round(healthy * share))
+    return held.rows.where(F.col(LABEL).isNotNull()).withColumn(WEIGHT, weight), (F.col("part") == TRAIN) & is_kept(share)
+
+
+def _with_alerts(scored: DataFrame, calibration: Calibration, threshold: float) -> DataFrame:
+    known = scored.select(*_KEPT, "raw_score").transform(with_probability, calibration)
+    return known.withColumn("is_alert", F.col("failure_probability") >= threshold)
+
+
+def _validation_curve(held: TrainingSet, validated: DataFrame, probabilities: tuple[float, ...]) -> pd.DataFrame:
+    """Cost by threshold, at every probability that the calibration tells apart."""
+    settings = held.settings
+    thresholds = sorted({round(share, SCORE_DIGITS) for share in probabilities} | {1.0})
+    totals = totals_by_threshold(validated, thresholds, settings.labels.horizon_days, settings.features.every_hours)
+    return cost_curve(totals, settings.costs)
+
+
+def _baselines(held: TrainingSet, rows: DataFrame, is_learned: Column) -> dict[str, DataFrame]:
     """The test without a model, and with the turbine's age alone."""
-    test = rows.where((F.col("part") == TEST) & F.col(LABEL).isNotNull()).drop("features")
-    base_rate = held.rows_of(TRAIN, label=1) / max(held.rows_of(TRAIN), 1)
-    constant = test.withColumn("raw_score", F.lit(round(base_rate, 5)))
-    baselines = {
-        "never alert": failure_scores(constant.withColumn("failure_probability", F.lit(0.0)), judging),
-        "always alert": failure_scores(constant.withColumn("failure_probability", F.lit(1.0)), judging),
-    }
+    test = rows.where(F.col("part") == TEST)
+    base_rate = round(held.rows_of(TRAIN, label=1) / max(held.rows_of(TRAIN), 1), SCORE_DIGITS)
+    constant = test.select(*_KEPT, F.lit(base_rate).alias("raw_score"), F.lit(base_rate).alias("failure_probability"))
+    judged = {name: constant.withColumn("is_alert", F.lit(name == ALWAYS)) for name in (NEVER, ALWAYS)}
     if AGE in held.preparation.slots:
-        baselines["age alone"] = _age_alone(held, rows, is_training, judging)
-    return baselines
+        by_age = age_classifier(held.preparation.slots.index(AGE)).fit(rows.where(is_learned))
+        fitted, scored = (
+            with_raw_score(frame, by_age).withColumn("failure_probability", F.col("raw_score"))
+            for frame in (rows.where(F.col("part") == TRAIN), test)
+        )
+        threshold = cheapest_threshold(_validation_curve(held, fitted, tuple(step / 40 for step in range(1, 40))))
+        judged[BY_AGE] = scored.select(
+            *_KEPT, "raw_score", "failure_probability", (F.col("raw_score") >= threshold).alias("is_alert")
+        )
+    return judged
 
 
-def _age_alone(held: TrainingSet, rows: DataFrame, is_training: Column, judging: Judging) -> FailureScores:
-    by_age = age_classifier(held.preparation.slots.index(AGE)).fit(rows.where(is_training))
-    fitted = with_raw_score(rows.where(is_training), by_age)
-    calibration = fit_calibration(fitted, _failures(fitted))
-    threshold = cheapest_threshold(_validation_curve(held, with_probability(fitted, calibration), calibration))
-    test = with_raw_score(rows.where(F.col("part") == TEST), by_age).drop("features")
-    at_its_best = Judging(threshold, judging.horizon_days, judging.hours_per_row, judging.costs, judging.evaluation)
-    return failure_scores(with_probability(test, calibration), at_its_best)
+def _champion(held: TrainingSet, tracker: Tracker) -> dict[str, DataFrame]:
+    """The champion on the same test rows, with its own calibration and threshold.
+
+    Nothing when there is none, or when the table no longer has its features: then it can score nothing any more.
+    """
+    champion = tracker.champion(tracker.settings.classifier_model)
+    if champion is None:
+        return {}
+    serving = ClassifierServing.from_json(tracker.load_json(champion.run_id, "serving.json"))
+    if missing := held.missing_features(serving.features):
+        logger.warning("champion version %s cannot be compared: %s is gone", champion.version, ", ".join(missing[:5]))
+        return {}
+    test = held.examples.where((F.col("part") == TEST) & F.col(LABEL).isNotNull())
+    return {
+        CHAMPION_VIEW: _with_alerts(with_raw_score(test, tracker.load_model(champion)), serving.calibration, serving.threshold)
+    }
 
 
 def _serving(held: TrainingSet, threshold: float, calibration: Calibration) -> ClassifierServing:
@@ -180,33 +213,4 @@ def _serving(held: TrainingSet, threshold: float, calibration: Calibration) -> C
     )
 
 
-def champion_scores(champion: RegisteredVersion, held: TrainingSet, judging: Judging, tracker: Tracker) -> FailureScores | None:
-    """The champion on the same test rows, with its own calibration and threshold.
-
-    None when the table no longer has the features it was trained on: it can score nothing any more.
-    """
-    serving = ClassifierServing.from_json(tracker.load_json(champion.run_id, "serving.json"))
-    if missing := sorted(set(serving.features) - set(held.examples.columns)):
-        logger.warning("champion version %s cannot be compared: %s is gone", champion.version, ", ".join(missing[:5]))
-        return None
-    test = held.examples.where((F.col("part") == TEST) & F.col(LABEL).isNotNull())
-    scored = with_probability(with_raw_score(test, tracker.load_model(champion)), serving.calibration)
-    its_own = Judging(serving.threshold, judging.horizon_days, judging.hours_per_row, judging.costs, judging.evaluation)
-    return failure_scores(scored, its_own)
-
-
-def _difference_to(
-    champion: RegisteredVersion, head: FailureHead, held: TrainingSet, tracker: Tracker
-) -> tuple[float, float] | None:
-    """Confidence interval of cost per turbine-month, new minus champion, over the same draws of turbines."""
-    old = champion_scores(champion, held, head.judging, tracker)
-    if old is None:
-        return None
-    evaluation = head.judging.evaluation
-    draws = {
-        name: resampled_sums(scores.totals, [*TOTALS, "cost"], evaluation.resamplings).set_index("draw")
-        for name, scores in (("new", head.scores[TEST_VIEW]), ("old", old))
-    }
-    days = draws["new"]["days"]
-    difference = (draws["new"]["cost"] - draws["old"]["cost"]) / (days / DAYS_PER_MONTH)
-    return interval_of(difference, evaluation.confidence)
+_KEPT = ("asset_id", "window_end", "life_number", "failure_mode", "failure_within_7d", "time_to_failure_days")

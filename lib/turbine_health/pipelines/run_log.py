@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from importlib.metadata import version as installed_version
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pyspark.sql import functions as F
 
 from turbine_health.io.tracking import RegisteredVersion, TrackedRun
 from turbine_health.models.gate import Verdict
-from turbine_health.models.views import TEST_VIEW, inspection_scores
+from turbine_health.models.views import TEST_VIEW, as_ends
 from turbine_health.pipelines.failure_head import FailureHead
-from turbine_health.pipelines.time_head import CAPPED, RAW, TimeHead
+from turbine_health.pipelines.time_head import ACTUAL, RAW, TimeHead
 from turbine_health.pipelines.training_set import TrainingSet
 from turbine_health.reporting import charts, pages
 from turbine_health.transforms.splits import TEST, TRAIN
@@ -65,9 +66,7 @@ def log_failure_head(run: TrackedRun, head: FailureHead, held: TrainingSet, regi
         "threshold": head.serving.threshold,
     })  # fmt: skip
     run.log_metrics({**test.metrics, **view_metrics(failure_view_table(head))})
-    for per_day in settings.evaluation.inspections_per_day:
-        found = inspection_scores(head.scored[TEST_VIEW], per_day)
-        run.log_metrics({f"top_{per_day}_{name}": value for name, value in found.items()})
+    run.log_metrics(_inspection_metrics(head, settings.evaluation.inspections_per_day))
     run.log_json(head.serving.to_json(), "serving.json")
     alerts = test.confusion
     matrix = charts.confusion_matrix(alerts.tn, alerts.fp, alerts.fn, alerts.tp, horizon_days=head.judging.horizon_days)
@@ -95,7 +94,7 @@ def log_time_head(run: TrackedRun, head: TimeHead, held: TrainingSet, register_a
         "model_type": head.model_type,
         "model_source": f"pyspark.ml {installed_version('pyspark')}",
     })  # fmt: skip
-    run.log_metrics({**head.scores[TEST_VIEW], **view_metrics(time_view_table(head)), **head.uncapped, **head.agreement})
+    run.log_metrics({**head.scores[TEST_VIEW], **view_metrics(time_view_table(head)), **head.agreement})
     run.log_metrics(_coverage_metrics(head.coverage))
     run.log_json(head.serving.to_json(), "serving.json")
     sample = _sample(head)
@@ -115,11 +114,11 @@ def log_verdict(run: TrackedRun, card: str, verdict: Verdict, views: pd.DataFram
 
 
 def failure_view_table(head: FailureHead) -> pd.DataFrame:
-    """One row per view of model A, with its intervals as `_low` and `_high`."""
+    """One row per view of model A, baselines and champion among them, with intervals as `_low` and `_high`."""
     names = ("failures", "base_rate", "pr_auc", "roc_auc", "ece", "ece_uncalibrated", "failures_caught", "caught_share",
              "lead_time_days_median", "false_alarms_per_turbine_month", "cost_per_turbine_month")  # fmt: skip
     rows = [
-        {"view": view, **{name: scores.metrics[name] for name in names}, **_ends(head.intervals[view])}
+        {"view": view, **{name: scores.metrics[name] for name in names}, **as_ends(scores.intervals)}
         for view, scores in head.scores.items()
     ]
     table: pd.DataFrame = pd.DataFrame(rows)
@@ -127,12 +126,9 @@ def failure_view_table(head: FailureHead) -> pd.DataFrame:
 
 
 def time_view_table(head: TimeHead) -> pd.DataFrame:
-    """One row per view of model B, with its intervals as `_low` and `_high`."""
+    """One row per view of model B, baselines and champion among them, with intervals as `_low` and `_high`."""
     covered = head.coverage[head.coverage["band"] == "all"].set_index("view")["covered"]
-    rows = [
-        {"view": view, **scores, "interval_coverage": covered.get(view), **_ends(head.intervals[view])}
-        for view, scores in head.scores.items()
-    ]
+    rows = [{"view": view, **scores, "interval_coverage": covered.get(view)} for view, scores in head.scores.items()]
     table: pd.DataFrame = pd.DataFrame(rows)
     return table
 
@@ -158,13 +154,6 @@ def thinned(curve: pd.DataFrame) -> pd.DataFrame:
     return kept
 
 
-def _ends(intervals: Mapping[str, tuple[float, float]]) -> dict[str, float]:
-    ends = {}
-    for name, (low, high) in intervals.items():
-        ends.update({f"{name}_low": low, f"{name}_high": high})
-    return ends
-
-
 def _failure_figures(head: FailureHead, curve: pd.DataFrame) -> dict[str, Any]:
     test = head.scores[TEST_VIEW]
     horizon = head.judging.horizon_days
@@ -173,9 +162,23 @@ def _failure_figures(head: FailureHead, curve: pd.DataFrame) -> dict[str, Any]:
             curve, base_rate=test.ranking.base_rate, area=test.ranking.pr_auc
         ),
         "Calibration": charts.calibration(test.reliability),
-        "Cost by threshold (validation)": charts.cost_curve(head.curve, chosen_threshold=head.judging.threshold),
-        "Warning time": charts.lead_times(test.failures, horizon_days=horizon),
+        "Cost by threshold (validation)": charts.cost_curve(head.curve, chosen_threshold=head.serving.threshold),
+        "Warning time": charts.lead_times(_one_row_each(test.lead_times), horizon_days=horizon),
         "What the forest leans on": charts.importance(head.importance),
+    }
+
+
+def _one_row_each(lead_times: pd.DataFrame) -> pd.DataFrame:
+    """`lead_time_days` once per failure, of at most `SAMPLED_POINTS`."""
+    each = np.repeat(lead_times["lead_time_days"].to_numpy(float), lead_times["failures"])
+    table: pd.DataFrame = pd.DataFrame({"lead_time_days": each[:SAMPLED_POINTS]})
+    return table
+
+
+def _inspection_metrics(head: FailureHead, per_day: Sequence[int]) -> dict[str, float | None]:
+    wanted = head.inspections[head.inspections["per_day"].isin(per_day)]
+    return {
+        f"top_{row['per_day']}_{name}": row[name] for row in wanted.to_dict("records") for name in ("precision", "caught_share")
     }
 
 
@@ -185,11 +188,11 @@ def _coverage_metrics(coverage: pd.DataFrame) -> dict[str, float | None]:
 
 
 def _sample(head: TimeHead) -> pd.DataFrame:
-    known = head.scored[TEST_VIEW].where(F.col(CAPPED).isNotNull())
+    known = head.test.where(F.col(ACTUAL).isNotNull())
     sample: pd.DataFrame = (
         known.orderBy(F.xxhash64("asset_id", "window_end"))
         .limit(SAMPLED_POINTS)
-        .select("asset_id", "window_end", F.col(CAPPED).alias("actual_days"), F.col(RAW).alias("predicted_days"))
+        .select("asset_id", "window_end", F.col(ACTUAL).alias("actual_days"), F.col(RAW).alias("predicted_days"))
         .toPandas()
     )
     return sample

@@ -67,9 +67,9 @@ def train(store: TableStore, tracker: Tracker, settings: Settings, as_of_version
     failure_head, classifier, first_role = _failure_run(held, tracker, name)
     with tracker.run(settings.mlflow.regressor_experiment, name) as run:
         log_training_data(run, held)
-        head = train_time_head(held, failure_head, run)
+        head = train_time_head(held, failure_head, run, tracker)
         regressor = log_time_head(run, head, held, settings.mlflow.regressor_model)
-        verdict = time_verdict(head, failure_head, held, tracker)
+        verdict = time_verdict(head, failure_head, held)
         log_verdict(run, time_card(head, held, verdict), verdict, time_view_table(head))
         second_role = _role(regressor, verdict, tracker)
     store.spark.catalog.clearCache()
@@ -90,9 +90,9 @@ def _failure_run(held: TrainingSet, tracker: Tracker, name: str) -> tuple[Failur
     mlflow = held.settings.mlflow
     with tracker.run(mlflow.classifier_experiment, name) as run:
         log_training_data(run, held)
-        head = train_failure_head(held, run)
+        head = train_failure_head(held, run, tracker)
         version = log_failure_head(run, head, held, mlflow.classifier_model)
-        verdict = failure_verdict(head, held, tracker)
+        verdict = failure_verdict(head, held)
         log_verdict(run, failure_card(head, held, verdict), verdict, failure_view_table(head))
         return head, version, _role(version, verdict, tracker)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -55,6 +56,8 @@ class TrainingSet:
     counts: pd.DataFrame
     """One row per `part`, `fold`, `label_status` and `failure_within_7d`, with `rows`, of all rows of the table."""
     turbines: int
+    training_failures: int
+    """Distinct failures that training rows have ahead of them."""
     first: datetime
     last: datetime
     """Of the windows with a label, UTC."""
@@ -74,6 +77,15 @@ class TrainingSet:
     def rows_by_status(self) -> dict[str, int]:
         """Rows of the table by label status."""
         return {str(status): int(rows) for status, rows in self.counts.groupby("label_status")["rows"].sum().items()}
+
+    def missing_features(self, features: Sequence[str]) -> list[str]:
+        """Those of `features` that the table does not have."""
+        return sorted(set(features) - set(self.table.schema.names))
+
+    def importance(self, shares: Sequence[float]) -> pd.DataFrame:
+        """`feature` and `importance` (shares of the forest's gain) for each place of the vector."""
+        table: pd.DataFrame = pd.DataFrame({"feature": self.preparation.slots, "importance": shares})
+        return table
 
     @property
     def test_share(self) -> float:
@@ -116,15 +128,8 @@ def load_training_set(store: TableStore, settings: Settings, version: int | None
     first, last = _labelled_span(examples)
     border = time_border(first, last, settings.split, settings.labels.horizon_days)
     groups = to_turbine_groups(examples, settings.split).cache()
-    is_ok = quality_status(F.col("data_age_hours"), F.col("coverage"), **settings.scoring.model_dump()) == "ok"
-    marked = (
-        examples.transform(with_part, groups, border)
-        .transform(with_days_known, border, settings.model.time_to_failure_cap_days)
-        .withColumn("days_known", exact_days(F.col("days_known")))
-        .withColumn("is_ok", is_ok)
-    )
-    keys = ["part", "fold", "label_status", "failure_within_7d", "is_ok"]
-    counts = marked.groupBy(*keys).agg(F.count("*").alias("rows")).orderBy(*keys).toPandas()
+    marked = _mark(examples, groups, border, settings)
+    counts = _counts(marked)
     _refuse_without_failures(counts, settings.split.folds)
     usable = marked.where(F.col("is_ok")).drop("is_ok")
     training = usable.where((F.col("part") == TRAIN) & F.col("failure_within_7d").isNotNull())
@@ -132,14 +137,31 @@ def load_training_set(store: TableStore, settings: Settings, version: int | None
     is_used = (F.col("part") != UNUSED) & (F.col("failure_within_7d").isNotNull() | F.col("days_known").isNotNull())
     rows = in_training_order(preparation.vectors(usable.where(is_used), KEPT), settings.model.training_partitions).cache()
     held = TrainingSet(
-        settings, table, version, store.path(table), usable, rows, preparation, border, counts, groups.count(), first, last
-    )
+        settings, table, version, store.path(table), usable, rows, preparation, border, counts,
+        groups.count(), _failures(training), first, last,
+    )  # fmt: skip
     logger.info(
         "%s version %d: %s of %s rows train, %s test, %d features",
         table.identifier, version, *(f"{number:,}" for number in (held.rows_of(TRAIN), held.row_count, held.rows_of(TEST))),
         len(preparation.features),
     )  # fmt: skip
     return held
+
+
+def _mark(examples: DataFrame, groups: DataFrame, border: Border | None, settings: Settings) -> DataFrame:
+    """Add `part`, `fold`, `days_known`, and `is_ok`: fresh and full enough to be scored."""
+    status = quality_status(F.col("data_age_hours"), F.col("coverage"), **settings.scoring.model_dump())
+    return (
+        examples.transform(with_part, groups, border)
+        .transform(with_days_known, border, settings.model.time_to_failure_cap_days)
+        .withColumns({"days_known": exact_days(F.col("days_known")), "is_ok": status == "ok"})
+    )
+
+
+def _counts(marked: DataFrame) -> pd.DataFrame:
+    keys = ["part", "fold", "label_status", "failure_within_7d", "is_ok"]
+    counts: pd.DataFrame = marked.groupBy(*keys).agg(F.count("*").alias("rows")).orderBy(*keys).toPandas()
+    return counts
 
 
 def _labelled_span(examples: DataFrame) -> tuple[datetime, datetime]:
@@ -152,6 +174,12 @@ def _labelled_span(examples: DataFrame) -> tuple[datetime, datetime]:
             "no row has a label", where="gold.training_examples", hint="take in logs with failures, or a longer record"
         )
     return datetime.fromtimestamp(span["first"], timezone.utc), datetime.fromtimestamp(span["last"], timezone.utc)
+
+
+def _failures(training: DataFrame) -> int:
+    life = F.when(F.col("failure_within_7d") == 1, F.struct("asset_id", "life_number"))
+    row = training.agg(F.countDistinct(life).alias("failures")).first()
+    return int(row["failures"]) if row else 0
 
 
 def _refuse_without_failures(counts: pd.DataFrame, folds: int) -> None:

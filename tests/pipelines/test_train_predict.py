@@ -1,0 +1,173 @@
+"""Train and predict on a small fleet whose bearings warm up before they fail."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from degrading_fleet import examples_table, fleet_examples, fleet_settings, fleet_windows, windows_table
+from pyspark.sql import functions as F
+
+from turbine_health.errors import DataError, SettingsError, TrackingError
+from turbine_health.io.delta import TableStore
+from turbine_health.io.tracking import Tracker
+from turbine_health.pipelines.predict import predict
+from turbine_health.pipelines.train import train
+from turbine_health.settings import StorageSettings
+from turbine_health.tables import FAILURE_PREDICTIONS, TIME_TO_FAILURE_PREDICTIONS
+from turbine_health.transforms.splits import time_border
+
+
+class Plant:
+    """A lake and an MLflow store of their own."""
+
+    def __init__(self, spark, folder: Path, **sections):
+        mlflow = {"tracking_uri": f"sqlite:///{folder}/mlflow.db", "artifact_location": f"{folder}/artifacts"}
+        self.settings = fleet_settings(mlflow=mlflow, **sections)
+        self.store = TableStore(spark, StorageSettings(root=f"{folder}/lake", reports=f"{folder}/reports"))
+        self.tracker = Tracker(self.settings.mlflow)
+
+    def train(self, **options):
+        return train(self.store, self.tracker, self.settings, **options)
+
+    def predict(self, **options):
+        return predict(self.store, self.tracker, self.settings, **options)
+
+    def version_of(self, table):
+        return self.store.version(table)
+
+
+@pytest.fixture(scope="module")
+def plant(spark, tmp_path_factory):
+    """Trained once and scored once, with one turbine that fell silent a week before the others' last window."""
+    plant = Plant(spark, tmp_path_factory.mktemp("plant"))
+    plant.store.append(fleet_examples(spark, plant.settings), examples_table(plant.settings))
+    windows = fleet_windows(spark, plant.settings)
+    last = windows.agg(F.max("window_end")).head()[0] - timedelta(days=7)
+    windows = windows.where((F.col("asset_id") != "T03") | (F.col("window_end") < F.lit(last)))
+    plant.store.append(windows, windows_table(plant.settings))
+    plant.summary = plant.train()
+    plant.predicted = plant.predict()
+    return plant
+
+
+def table_rows(plant, table):
+    return plant.store.read(table).orderBy("asset_id", "window_end").collect()
+
+
+def test_the_first_model_that_beats_the_baselines_becomes_champion(plant):
+    for version in (plant.summary.classifier, plant.summary.regressor):
+        assert plant.tracker.champion(version.name) == version
+
+
+def test_every_name_of_the_contract_is_in_the_runs(plant):
+    metrics = plant.tracker.metrics(plant.summary.classifier.run_id)
+    assert {"accuracy", "precision", "recall", "f1_score", "roc_auc", "pr_auc", "ece", "failures_caught"} <= set(metrics)
+    assert {"unseen_turbines_pr_auc", "both_pr_auc", "future_weeks_pr_auc", "random_rows_pr_auc", "pr_auc_low"} <= set(metrics)
+    errors = plant.tracker.metrics(plant.summary.regressor.run_id)
+    assert {"mae", "mse", "rmse", "r2_score", "rmse_uncapped", "interval_coverage", "predictions_moved"} <= set(errors)
+    params = plant.tracker.runs(plant.settings.mlflow.classifier_experiment)[0].params
+    assert {"features", "target", "test_size", "random_state", "stratify", "model_type", "model_source"} <= set(params)
+
+
+def test_calibration_brings_what_is_said_nearer_to_what_happens(plant):
+    metrics = plant.tracker.metrics(plant.summary.classifier.run_id)
+    assert metrics["ece"] < metrics["ece_uncalibrated"]
+
+
+def test_each_turbine_has_one_row_in_both_tables_with_its_provenance(plant):
+    for table, version in (
+        (FAILURE_PREDICTIONS, plant.summary.classifier),
+        (TIME_TO_FAILURE_PREDICTIONS, plant.summary.regressor),
+    ):
+        rows = table_rows(plant, table)
+        assert [row["asset_id"] for row in rows] == [f"T{number:02d}" for number in range(12)]
+        assert {(row["model_name"], row["model_version"], row["run_id"]) for row in rows} == {
+            (version.name, version.version, version.run_id)
+        }
+        assert {row["features_version"] for row in rows} == {plant.version_of(windows_table(plant.settings))}
+
+
+def test_a_silent_turbine_has_a_row_without_a_prediction(plant):
+    by_turbine = {row["asset_id"]: row for row in table_rows(plant, FAILURE_PREDICTIONS)}
+    silent = by_turbine.pop("T03")
+    assert silent["quality_status"] == "stale"
+    assert (silent["failure_probability"], silent["is_alert"], silent["reasons"]) == (None, None, None)
+    assert all(row["failure_probability"] is not None and row["reasons"] for row in by_turbine.values())
+    days = {row["asset_id"]: row["predicted_time_to_failure_days"] for row in table_rows(plant, TIME_TO_FAILURE_PREDICTIONS)}
+    assert days.pop("T03") is None
+    assert None not in days.values()
+
+
+def test_the_heads_never_contradict_each_other(plant):
+    alerts = plant.store.read(FAILURE_PREDICTIONS).select("asset_id", "is_alert", "horizon_days")
+    both = plant.store.read(TIME_TO_FAILURE_PREDICTIONS).join(alerts, on="asset_id", how="inner")
+    assert both.where("is_alert != (predicted_time_to_failure_days <= horizon_days)").isEmpty()
+    assert both.where("predicted_time_to_failure_days NOT BETWEEN lower_days AND coalesce(upper_days, 1e9)").isEmpty()
+    assert not both.where("is_alert").isEmpty()
+
+
+def test_scoring_again_writes_no_new_version(plant):
+    before = [plant.version_of(table) for table in (FAILURE_PREDICTIONS, TIME_TO_FAILURE_PREDICTIONS)]
+    assert plant.predict().written == 0
+    assert [plant.version_of(table) for table in (FAILURE_PREDICTIONS, TIME_TO_FAILURE_PREDICTIONS)] == before
+
+
+def test_a_span_scores_every_window_in_it(plant):
+    windows = plant.store.read(windows_table(plant.settings))
+    last = windows.agg(F.max("window_end")).head()[0]
+    start = last - timedelta(days=2)
+    expected = windows.where(F.col("window_end") >= F.lit(start)).count()
+    assert plant.predict(start=start).rows == expected == 33
+
+
+@pytest.fixture
+def three_partitions(spark):
+    usual = spark.conf.get("spark.sql.shuffle.partitions")
+    spark.conf.set("spark.sql.shuffle.partitions", "3")
+    yield
+    spark.conf.set("spark.sql.shuffle.partitions", usual)
+
+
+@pytest.mark.usefixtures("three_partitions")
+def test_a_training_of_an_old_version_repeats_after_new_data_and_in_other_partitions(plant, spark):
+    more = fleet_examples(spark, plant.settings, turbines=12, days=30, seed=9)
+    later = more.withColumn("window_end", F.col("window_end") + F.expr("INTERVAL 400 DAYS"))
+    plant.store.append(later, examples_table(plant.settings))
+    again = plant.train(as_of_version=1)
+    for first, second in ((plant.summary.classifier, again.classifier), (plant.summary.regressor, again.regressor)):
+        metrics = plant.tracker.metrics(first.run_id)
+        repeated = plant.tracker.metrics(second.run_id)
+        assert {name: repeated[name] for name in metrics} == pytest.approx(metrics, rel=1e-9)
+        # As good as the champion is not better: the same model is not let through again.
+        assert plant.tracker.champion(first.name) == first
+    assert again.roles == ("challenger", "challenger")
+
+
+def test_the_card_says_what_was_trained_on_and_how_good_it_is(plant, tmp_path):
+    run = plant.tracker.runs(plant.settings.mlflow.classifier_experiment)[-1]
+    card = Path(run.artifact_uri.removeprefix("file://"), "model_card.md").read_text(encoding="utf-8")
+    for words in ("Span", "embargo 7 days", "unseen turbines", "never alert", "gearbox_bearing", "becomes champion"):
+        assert words in card
+    serving = json.loads(Path(run.artifact_uri.removeprefix("file://"), "serving.json").read_text(encoding="utf-8"))
+    assert 0 < serving["threshold"] <= 1
+
+
+def test_without_a_champion_scoring_says_what_to_do(spark, tmp_path):
+    with pytest.raises(TrackingError, match=r"no champion of Model_A_Production and Model_B_Production.*jobs/train\.py"):
+        Plant(spark, tmp_path).predict()
+
+
+def test_a_fleet_without_failures_is_refused(spark, tmp_path):
+    plant = Plant(spark, tmp_path)
+    healthy = fleet_examples(spark, plant.settings, turbines=2, days=60).withColumn("failure_within_7d", F.lit(0))
+    plant.store.append(healthy, examples_table(plant.settings))
+    with pytest.raises(DataError, match="failures ahead in 0 of 3 turbine folds"):
+        plant.train()
+
+
+def test_an_embargo_shorter_than_the_horizon_is_refused(plant):
+    split = plant.settings.split.model_copy(update={"embargo_days": 3})
+    start = plant.store.read(examples_table(plant.settings)).agg(F.min("window_end")).head()[0]
+    with pytest.raises(SettingsError, match="embargo of 3 days is shorter"):
+        time_border(start, start + timedelta(days=100), split, 7)
