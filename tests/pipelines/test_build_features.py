@@ -1,0 +1,197 @@
+"""Feature builds on a small lake: whole, day by day, late, again, and with other settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import lives, settings, source, utc
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from turbine_health.errors import DataError
+from turbine_health.feature_tables import FEATURE_RUNS, signal_cells
+from turbine_health.io.delta import TableStore
+from turbine_health.pipelines.feature_updates import FeatureUpdates
+from turbine_health.pipelines.features import FeaturesSummary, build_features
+from turbine_health.settings import Settings, StorageSettings
+from turbine_health.tables import ASSET_LIVES, CHANGED_HOURS, Table, sensor_readings, training_examples, window_features
+from turbine_health.transforms.features import feature_plan
+
+SIGNALS = ("active_power_kw", "bearing_temp_c")
+START = "2024-01-01"
+DAYS = 8
+LATE_DAY = 4
+
+
+def plant(**features) -> Settings:
+    values = {"lookback_hours": [24, 48], "every_hours": 6, "statistics": ["mean", "std", "slope", "deviation"]}
+    return settings(sources=[source()], features={**values, "baseline_hours": 48, "chunk_days": 3, **features})
+
+
+PLANT = plant()
+
+
+def day_of_readings(spark: SparkSession, asset_id: str, day: int) -> DataFrame:
+    """One turbine's readings of one day; the same numbers whenever it is called."""
+    random = np.random.default_rng([day, int(asset_id[1:])])
+    first = utc(START) + timedelta(days=day)
+    rows = [
+        (
+            asset_id,
+            first + timedelta(minutes=10 * step),
+            *map(float, random.normal(50, 5, 2)),
+            [],
+            "tests",
+            f"{day}",
+            step,
+            first,
+        )
+        for step in range(144)
+        if random.random() > 0.1
+    ]
+    names = ["asset_id", "event_time", *SIGNALS, "quality_flags", "_source", "_source_file", "_source_row", "_ingested_at"]
+    table = sensor_readings(SIGNALS).schema
+    by_name = {name: number for number, name in enumerate(names)}
+    ordered = [tuple(row[by_name[field.name]] if field.name in by_name else None for field in table) for row in rows]
+    return spark.createDataFrame(ordered, table)
+
+
+def take_in(store: TableStore, *frames: DataFrame, runs: DataFrame) -> None:
+    """What ingest leaves behind: readings, the hours that they touch, and the lives."""
+    readings = reduce(DataFrame.unionByName, frames)
+    store.append(readings, sensor_readings(SIGNALS))
+    hours = readings.select("asset_id", F.date_trunc("hour", "event_time").alias("hour_start")).distinct()
+    store.append(hours.withColumn("run_id", F.lit("a batch")), CHANGED_HOURS)
+    store.overwrite(runs, ASSET_LIVES)
+
+
+def running_until(spark: SparkSession, day: int) -> DataFrame:
+    """T01 fails on the fourth day and is repaired within one; T02 never fails. Records end with `day`."""
+    end = (utc(START) + timedelta(days=day)).strftime("%Y-%m-%d")
+    if day <= 3:
+        return lives(spark, ("T01", START, end), ("T02", START, end))
+    return lives(spark, ("T01", START, "2024-01-04 06:00", "gearbox"), ("T01", "2024-01-05 03:30", end), ("T02", START, end))
+
+
+def gold_tables(plant: Settings = PLANT) -> list[Table]:
+    names = feature_plan(plant.features, plant.feature_signals).names
+    return [signal_cells(SIGNALS), window_features(names), training_examples(names)]
+
+
+def contents(store: TableStore, plant: Settings = PLANT) -> dict[str, tuple[int, int]]:
+    """Rows and an order-free checksum of every gold table."""
+    found = {}
+    for table in gold_tables(plant):
+        frame = store.read(table)
+        row = frame.agg(F.count("*"), F.sum(F.xxhash64(*frame.columns).cast("decimal(38,0)"))).head()
+        found[table.identifier] = (row[0], int(row[1]))
+    return found
+
+
+def versions(store: TableStore) -> list[int]:
+    return [store.version(table) for table in [*gold_tables(), FEATURE_RUNS]]
+
+
+@pytest.fixture(scope="module")
+def days(spark) -> dict[tuple[str, int], DataFrame]:
+    return {(asset, day): day_of_readings(spark, asset, day).cache() for day in range(DAYS) for asset in ("T01", "T02")}
+
+
+def new_store(spark: SparkSession, folder: Path) -> TableStore:
+    return TableStore(spark, StorageSettings(root=str(folder)))
+
+
+@pytest.fixture(scope="module")
+def whole(spark, days, tmp_path_factory) -> TableStore:
+    """All days taken in at once and built at once."""
+    store = new_store(spark, tmp_path_factory.mktemp("whole"))
+    take_in(store, *days.values(), runs=running_until(spark, DAYS))
+    build_features(store, PLANT)
+    return store
+
+
+@dataclass(frozen=True)
+class Grown:
+    store: TableStore
+    after_late_day: FeaturesSummary
+
+
+@pytest.fixture(scope="module")
+def grown(spark, days, tmp_path_factory) -> Grown:
+    """The same days in three batches: the start, the rest (one build killed after its cells), and a late file."""
+    store = new_store(spark, tmp_path_factory.mktemp("grown"))
+    late = ("T02", LATE_DAY)
+    take_in(store, *(frame for (_, day), frame in days.items() if day < 3), runs=running_until(spark, 3))
+    build_features(store, PLANT)
+    rest = [frame for (asset, day), frame in days.items() if day >= 3 and (asset, day) != late]
+    take_in(store, *rest, runs=running_until(spark, DAYS))
+    cell = (F.unix_seconds("event_time") / 3600).cast("long").alias("cell")
+    FeatureUpdates(store, PLANT).update_cells(rest[0].select("asset_id", cell).distinct())
+    build_features(store, PLANT)
+    take_in(store, days[late], runs=running_until(spark, DAYS))
+    return Grown(store, after_late_day=build_features(store, PLANT))
+
+
+def test_a_full_build_has_a_window_every_six_hours_of_every_turbine(whole):
+    rows = whole.read(gold_tables()[1]).groupBy("asset_id").count().collect()
+    assert {row["asset_id"]: row["count"] for row in rows} == {"T01": DAYS * 4, "T02": DAYS * 4}
+
+
+def test_building_twice_writes_no_new_version(whole):
+    before = versions(whole)
+    assert str(build_features(whole, PLANT)) == "nothing new since the last build"
+    assert versions(whole) == before
+
+
+def test_batch_by_batch_leaves_what_all_at_once_does_also_after_a_kill_and_a_late_file(grown, whole):
+    assert contents(grown.store) == contents(whole)
+
+
+def test_a_late_day_rebuilds_only_the_windows_that_see_it(grown):
+    summary = grown.after_late_day
+    assert (summary.kind, summary.cells) == ("incremental", 24)
+    # Window ends from six hours into the late day to its end plus the longest look-back, less the one beyond it.
+    assert summary.windows == 11
+
+
+def test_backfilling_a_part_again_leaves_every_table_as_it_is(whole):
+    before = versions(whole), contents(whole)
+    summary = build_features(whole, PLANT, utc("2024-01-03"), utc("2024-01-04"))
+    assert (summary.cells, summary.windows, summary.examples) == (0, 0, 0)
+    assert (versions(whole), contents(whole)) == before
+
+
+def test_backfilling_part_by_part_from_nothing_gives_what_one_build_does(spark, store, days, whole):
+    take_in(store, *days.values(), runs=running_until(spark, DAYS))
+    build_features(store, PLANT, utc("2024-01-01"), utc("2024-01-05 06:00"))
+    build_features(store, PLANT, utc("2024-01-05 06:00"), utc("2024-02-01"))
+    assert contents(store) == contents(whole)
+
+
+def test_other_partitions_another_order_and_other_chunks_give_the_same_bytes(spark, store, days, whole):
+    everything = reduce(DataFrame.unionByName, days.values())
+    take_in(store, everything.orderBy(F.rand(1)).repartition(3), runs=running_until(spark, DAYS))
+    build_features(store, plant(chunk_days=1))
+    assert contents(store) == contents(whole)
+
+
+def test_a_part_cannot_be_built_with_other_settings_than_the_whole(whole):
+    with pytest.raises(DataError, match="other settings"):
+        build_features(whole, plant(statistics=["max"]), utc("2024-01-01"), utc("2024-01-02"))
+
+
+def test_other_settings_build_all_anew(grown, whole):
+    other = plant(statistics=["max"])
+    assert build_features(grown.store, other).kind == "full"
+    assert grown.store.read(gold_tables(other)[1]).count() == 2 * DAYS * 4
+
+
+def test_an_empty_silver_is_told_in_words(spark, store, days):
+    take_in(store, days["T01", 0].where("false"), runs=lives(spark))
+    with pytest.raises(DataError, match="not one reading"):
+        build_features(store, PLANT)
