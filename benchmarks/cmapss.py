@@ -32,7 +32,6 @@ from turbine_health.errors import DataError, TurbineHealthError
 from turbine_health.io.delta import TableStore
 from turbine_health.io.session import spark_session
 from turbine_health.models.calibration import fit_interval
-from turbine_health.models.crossfit import out_of_fold
 from turbine_health.models.evaluation import ranking, score_counts
 from turbine_health.models.forests import (
     DAYS,
@@ -47,6 +46,7 @@ from turbine_health.models.forests import (
 from turbine_health.models.preparation import fit_preparation
 from turbine_health.models.scoring import lower_days, upper_days, with_raw_days, with_raw_score
 from turbine_health.models.serving import Interval
+from turbine_health.models.validation import out_of_fold
 from turbine_health.pipelines.features import build_features
 from turbine_health.pipelines.ingest import ingest
 from turbine_health.settings import ModelSettings, Settings, load_settings
