@@ -90,7 +90,7 @@ class FeatureSet(Section):
     """
 
     signals: tuple[str, ...] = Field((), description="Empty: every signal of every source.")
-    statistics: tuple[Statistic, ...] = ("mean", "std", "min", "max")
+    statistics: tuple[Statistic, ...] = Field(("mean", "std", "min", "max"), min_length=1)
     lookback_hours: tuple[int, ...] = Field((24, 168, 720), min_length=1)
 
     @field_validator("lookback_hours")
@@ -140,6 +140,12 @@ class LabelSettings(Section):
     recovering_hours: float = Field(24, ge=0, description="After a repair, windows this young carry no label.")
 
 
+class MaintenanceSettings(Section):
+    """How long what a table once held can be read again. What a registered model was trained on is kept longer."""
+
+    retention_hours: int = Field(168, ge=168, description="Older versions lose their files, hours.")
+
+
 class ReportSettings(Section):
     """What the console summary and the pages show."""
 
@@ -177,6 +183,7 @@ class Settings(Section):
     simulation: SimulationSettings = SimulationSettings()
     sources: tuple[Source, ...] = ()
     ingest: IngestSettings = IngestSettings()
+    maintenance: MaintenanceSettings = MaintenanceSettings()
     features: FeatureSettings = FeatureSettings()
     labels: LabelSettings = LabelSettings()
     split: SplitSettings = SplitSettings()

@@ -222,6 +222,17 @@ def test_a_statistic_of_too_few_readings_is_withheld_but_not_the_count():
     assert any(row["bearing_temp_c__count_5h"] > 0 for row in some.values() if row["bearing_temp_c__mean_5h"] is None)
 
 
+def test_an_unknown_sampling_withholds_the_coverage_and_nothing_else():
+    rows = readings(seed=11, days=3)
+    unknown = rows.set_column(
+        rows.schema.get_field_index("expected_readings"), "expected_readings", pa.nulls(len(rows), pa.float64())
+    )
+    known, found = features_of(rows, plan()), features_of(unknown, plan())
+    for end in found:
+        assert found[end]["bearing_temp_c__mean_24h"] == known[end]["bearing_temp_c__mean_24h"]
+        assert found[end]["coverage"] is None or known[end]["coverage"] == 0
+
+
 def test_a_constant_signal_has_no_spread_and_no_slope():
     rows = readings(seed=10)
     constant = rows.set_column(

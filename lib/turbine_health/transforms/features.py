@@ -179,7 +179,7 @@ def _values_in_life(held: Slice, ends: Integers, baseline: Cells | None, born: f
         present = _share(statistics["count"], expected)
         statistics["missing_share"] = 1 - present
         for name, statistic in statistics.items():
-            kept = statistic if name in _ABOUT_COVERAGE else np.where(present >= plan.min_coverage, statistic, np.nan)
+            kept = statistic if name in _ABOUT_COVERAGE else np.where(present < plan.min_coverage, np.nan, statistic)
             values.update({str(FeatureName(signal, name, hours)): kept[row] for row, signal in enumerate(plan.signals)})
         if hours == plan.lookback_hours[0]:
             readings = trailing_count(held.readings, first, ends, lookback)
