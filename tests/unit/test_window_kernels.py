@@ -223,7 +223,7 @@ def test_a_statistic_of_too_few_readings_is_withheld_but_not_the_count():
 
 
 def test_an_unknown_sampling_withholds_the_coverage_and_nothing_else():
-    rows = readings(seed=11, days=3)
+    rows = readings(seed=11)
     unknown = rows.set_column(
         rows.schema.get_field_index("expected_readings"), "expected_readings", pa.nulls(len(rows), pa.float64())
     )
