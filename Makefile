@@ -84,6 +84,16 @@ bench-train: $(READY_FOR_TESTS) ## Both forests, MLlib against scikit-learn and 
 	@$(VENV)/bin/pip install --quiet --constraint constraints.txt scikit-learn lightgbm
 	@$(PY) benchmarks/train.py
 
+.PHONY: bench-features
+bench-features: $(READY_FOR_TESTS) ## Windowed features against Spark frames, DuckDB, Polars and pandas, on the real wind farm
+	@$(PY) benchmarks/features.py prepare la_haute_borne
+	@$(PY) benchmarks/features.py run la_haute_borne ours polars duckdb_cells pandas spark_cells duckdb_raw spark_raw
+	@$(PY) benchmarks/features.py compare la_haute_borne
+
 .PHONY: bench-cluster
 bench-cluster: package ## Every job on a cluster of real processes, also losing a worker; compares with local mode
 	@PYTHONPATH=tests $(PY) benchmarks/cluster.py $${FOLDER:-data/cluster-bench}
+
+.PHONY: bench-predict
+bench-predict: $(READY) ## Windows scored a minute by both heads, with and without reasons
+	@$(PY) benchmarks/predict.py

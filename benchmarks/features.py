@@ -13,14 +13,16 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import duckdb
 from feature_rivals import HOURS, SIGNALS, STATISTICS, WITH_SPARK, WITHOUT_SPARK
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from turbine_health.io.delta import TableStore
@@ -48,15 +50,16 @@ def settings_for_benchmark() -> Settings:
     )  # fmt: skip
 
 
-def small_session(name: str, **conf: str):
+def small_session(name: str) -> AbstractContextManager[SparkSession]:
     """Two cores, 4 GB of heap, 2 GB for each Python worker."""
-    limits = {"spark.executor.pyspark.memory": "4g", "spark.sql.files.maxPartitionBytes": "64m", **conf}
+    limits = {"spark.executor.pyspark.memory": "4g", "spark.sql.files.maxPartitionBytes": "64m"}
     return spark_session(name, SparkSettings(master="local[2]", driver_memory="4g", shuffle_partitions=4, conf=limits))
 
 
 def prepare(work: Path, load: str) -> None:
     """silver.sensor_readings, silver.asset_lives and ops.changed_hours of one load."""
     settings = settings_for_benchmark()
+    shutil.rmtree(work / load, ignore_errors=True)
     with small_session("prepare") as spark:
         store = TableStore(spark, StorageSettings(root=str(work / load / "lake")))
         readings = la_haute_borne(spark) if load == "la_haute_borne" else fleet(spark, FLEETS[load], 0, FLEET_DAYS)
@@ -88,7 +91,7 @@ def take_in(store: TableStore, readings: DataFrame, settings: Settings, batch: s
     store.overwrite(lives, ASSET_LIVES)
 
 
-def _constant(name: str):
+def _constant(name: str) -> Column:
     values = {
         "quality_flags": F.array(),
         "_source": F.lit("la_haute_borne"),
@@ -135,7 +138,7 @@ def run(work: Path, load: str, name: str) -> dict[str, float]:
     """One rival in this process; seconds do not count the start of Python or the JVM."""
     readings = work / load / "lake" / "silver" / "sensor_readings"
     out = work / load / f"{name}.parquet"
-    subprocess.run(["rm", "-rf", str(out)], check=True)
+    _remove(out)
     if name in WITHOUT_SPARK:
         began = time.perf_counter()
         WITHOUT_SPARK[name](readings, out)
@@ -149,6 +152,12 @@ def run(work: Path, load: str, name: str) -> dict[str, float]:
             WITH_SPARK[name](spark, readings, out)
         seconds = time.perf_counter() - began
         return _measured(seconds, _busy_seconds() - busy)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
 
 
 def _ours(store: TableStore, out: Path) -> None:
