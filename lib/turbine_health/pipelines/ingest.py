@@ -13,6 +13,7 @@ from turbine_health.pipelines.ingest_batch import take_batch
 from turbine_health.pipelines.ingest_lives import update_lives
 from turbine_health.settings import Settings
 from turbine_health.sources import Source
+from turbine_health.tables import sensor_readings
 
 logger = logging.getLogger("turbine_health")
 
@@ -42,6 +43,7 @@ def ingest(store: TableStore, settings: Settings) -> IngestSummary:
 
     Raises:
         SourceError: A path that names nothing, or a description that fits no file.
+        TableError: The lake was written by another version of this project.
         ConcurrentRunError: Another run takes in the same files.
         DataError: The sums do not match.
     """
@@ -51,9 +53,21 @@ def ingest(store: TableStore, settings: Settings) -> IngestSummary:
         )
     for source in settings.sources:
         require_files(store.spark, source)
+    _prepare_silver(store, settings)
     accounts = [account for source in settings.sources for account in _ingest_source(store, settings, source)]
     update_lives(store, settings)
     return _summary(accounts)
+
+
+def _prepare_silver(store: TableStore, settings: Settings) -> None:
+    """Add the columns of signals that are new; refuse a lake of any other schema before a file is taken."""
+    silver = sensor_readings(settings.signal_names)
+    if not store.exists(silver):
+        return
+    added = store.add_missing(silver, settings.signal_names)
+    if added:
+        logger.info("%s: added %s, null in the rows there are", silver.identifier, ", ".join(added))
+    store.read(silver)
 
 
 def _ingest_source(store: TableStore, settings: Settings, source: Source) -> list[BatchAccount]:

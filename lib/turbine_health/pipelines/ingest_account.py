@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from turbine_health.errors import DataError
@@ -15,7 +15,7 @@ from turbine_health.pipelines.ingest_silver import Received
 from turbine_health.tables import CHANGED_HOURS, INGEST_RUNS, QUARANTINE
 from turbine_health.transforms.layouts import Layout
 
-logger = logging.getLogger("turbine_health")
+SUPERSEDED = "superseded"
 
 
 @dataclass(frozen=True)
@@ -36,64 +36,66 @@ class BatchAccount:
         )
 
 
-def record_account(received: Received, layouts: Sequence[Layout], started: tuple[datetime, float]) -> BatchAccount:
+def record_account(
+    received: Received, layouts: Sequence[Layout], changed: DataFrame, started: tuple[datetime, float]
+) -> BatchAccount:
     """Count where the rows of the batch are now, refuse a sum that does not match, and write the account.
+
+    Args:
+        received: The batch, all its tables written.
+        layouts: Of its files.
+        changed: Hours of silver that it wrote, with `new_rows`.
+        started: Wall clock and monotonic seconds.
 
     Raises:
         DataError: Rows received are neither in silver nor in quarantine, or in both.
     """
-    is_superseded = F.exists("reasons", lambda reason: reason.startswith("superseded: "))
-    is_own = F.col("_ingested_at") == received.received_at
-    is_of_source = F.col("_source") == received.source.name
-    reasons: dict[str, int] = {}
-    set_aside, superseded, replaced = 0, 0, 0
-    store = received.store
-    if store.exists(QUARANTINE):
-        by_code = (
-            store.read(QUARANTINE)
-            .where(F.col("_run_id") == received.run_id)
-            .select(
-                F.transform("reasons", lambda reason: F.substring_index(reason, ":", 1)).alias("codes"),
-                is_own.alias("own"),
-                is_superseded.alias("superseded"),
-            )
-            .groupBy("codes", "own", "superseded")
-            .count()
-            .collect()
-        )
-        for row in by_code:
-            for code in row["codes"]:
-                reasons[code] = reasons.get(code, 0) + row["count"]
-            superseded += row["count"] if row["superseded"] else 0
-            replaced += row["count"] if row["superseded"] and not row["own"] else 0
-            set_aside += row["count"] if not row["superseded"] else 0
-    in_silver = (
-        store.read(received.silver).where(is_own & is_of_source & (F.col("_run_id") == received.run_id)).count()
-        if store.exists(received.silver)
-        else 0
-    )
-    account = BatchAccount(received.run_id, len(layouts), received.totals.rows, in_silver, set_aside, superseded)
-    if account.rows_in != in_silver + set_aside + superseded - replaced:
+    set_aside = _set_aside(received)
+    in_silver = int(changed.agg(F.coalesce(F.sum("new_rows"), F.lit(0))).collect()[0][0])
+    superseded = sum(row["count"] for row in set_aside if SUPERSEDED in row["codes"])
+    replaced = sum(row["count"] for row in set_aside if SUPERSEDED in row["codes"] and not row["is_of_batch"])
+    rejected = sum(row["count"] for row in set_aside if SUPERSEDED not in row["codes"])
+    account = BatchAccount(received.run_id, len(layouts), received.totals.rows, in_silver, rejected, superseded)
+    if account.rows_in != in_silver + rejected + superseded - replaced:
         raise DataError(
-            f"the sums do not match: {account}", where=f"batch {received.run_id}", hint="the batch is not finished; run again"
+            f"the sums do not match: {account} ({replaced:,} of them received earlier)",
+            where=f"batch {received.run_id}",
+            hint="the batch counts as not taken in; run again, and report this if it stays",
         )
-    _write(received, layouts, started, account, reasons)
+    codes: dict[str, int] = {}
+    for row in set_aside:
+        for code in row["codes"]:
+            codes[code] = codes.get(code, 0) + row["count"]
+    _write(received, layouts, started, account, codes)
     return account
 
 
+def _set_aside(received: Received) -> list[Row]:
+    """Rows that this batch put into quarantine, counted by their codes; a handful of kinds."""
+    if not received.store.exists(QUARANTINE):
+        return []
+    return (
+        received.store.read(QUARANTINE)
+        .where(F.col("_run_id") == received.run_id)
+        .select(
+            F.transform("reasons", lambda reason: F.substring_index(reason, ":", 1)).alias("codes"),
+            (F.col("_ingested_at") == received.received_at).alias("is_of_batch"),
+        )
+        .groupBy("codes", "is_of_batch")
+        .count()
+        .collect()
+    )
+
+
 def _write(
-    received: Received,
-    layouts: Sequence[Layout],
-    started: tuple[datetime, float],
-    account: BatchAccount,
-    reasons: dict[str, int],
+    received: Received, layouts: Sequence[Layout], started: tuple[datetime, float], account: BatchAccount, codes: dict[str, int]
 ) -> None:
     began, clock = started
     store = received.store
     tables = [table for table in (received.silver, QUARANTINE, CHANGED_HOURS) if store.exists(table)]
     row = (
         account.run_id, received.source.name, began, datetime.now(timezone.utc), account.files, account.rows_in,
-        account.rows_to_silver, account.rows_to_quarantine, account.rows_superseded, reasons,
+        account.rows_to_silver, account.rows_to_quarantine, account.rows_superseded, codes,
         [f"{layout.file}: {layout.problem}" for layout in layouts if layout.problem],
         sorted({name for layout in layouts for name in layout.new_columns}),
         {table.identifier: store.version(table) for table in tables},

@@ -16,12 +16,12 @@ from pyspark.sql import functions as F
 from turbine_health.io.delta import TableStore, Transaction
 from turbine_health.io.raw_files import Batch, read_first_lines, write_lines
 from turbine_health.pipelines.ingest_account import BatchAccount, record_account
-from turbine_health.pipelines.ingest_silver import Received, neighbours_of, superseded_of, write_silver
+from turbine_health.pipelines.ingest_silver import Received, Superseded, find_superseded, neighbours_of, write_silver
 from turbine_health.settings import Settings
 from turbine_health.sources import Source
-from turbine_health.tables import CHANGED_HOURS, QUARANTINE, bronze, sensor_readings
+from turbine_health.tables import CHANGED_HOURS, QUARANTINE, bronze
 from turbine_health.transforms.layouts import LAYOUT_SCHEMA, Layout, layout_of, refuse_unless_some_fit
-from turbine_health.transforms.quality import as_array, to_judged_rows
+from turbine_health.transforms.quality import as_array, in_place, to_judged_rows
 from turbine_health.transforms.superseding import to_hours
 
 
@@ -42,17 +42,19 @@ def take_batch(store: TableStore, settings: Settings, source: Source, batch: Bat
     is_good = F.col("_reasons") == ""
     keys = rows.select(*[F.when(is_good, F.col(key)).alias(key) for key in ("asset_id", "event_time")])
     hours = keys.transform(to_hours).persist()
-    received = Received(store, settings, source, batch.received_at, run_id, transaction, rows.where(is_good), files, hours)
+    received = Received(
+        store, settings, source, batch.received_at, run_id, transaction, rows.where(in_place(is_good)), files, hours
+    )
     neighbours = neighbours_of(received)
-    superseded = superseded_of(received, neighbours).persist()
-    try:
-        _write_quarantine(received, rows.where(~is_good), superseded)
-        write_silver(received, neighbours, superseded)
-        write_changed_hours(received)
-        return record_account(received, layouts, started)
-    finally:
-        superseded.unpersist()
-        hours.unpersist()
+    superseded = find_superseded(received, neighbours)
+    _write_quarantine(received, rows.where(in_place(~is_good)), superseded)
+    write_silver(received, neighbours, superseded)
+    changed = write_changed_hours(received)
+    account = record_account(received, layouts, changed, started)
+    for cached in (hours, superseded.rows, changed):
+        if cached is not None:
+            cached.unpersist()
+    return account
 
 
 def common_positions(layouts: Sequence[Layout]) -> tuple[int, ...] | None:
@@ -61,15 +63,24 @@ def common_positions(layouts: Sequence[Layout]) -> tuple[int, ...] | None:
     return next(iter(found)) if len(found) == 1 else None
 
 
-def write_changed_hours(received: Received) -> None:
-    """Note the hours of which silver holds rows that this batch wrote."""
-    silver = received.store.read(sensor_readings(received.settings.signal_names))
-    hours = (
-        silver.where(F.col("_run_id") == received.run_id)
-        .select("asset_id", F.date_trunc("HOUR", "event_time").alias("hour_start"), F.col("_run_id").alias("run_id"))
-        .distinct()
+def write_changed_hours(received: Received) -> DataFrame:
+    """Note the hours of which silver holds rows that this batch wrote.
+
+    Returns:
+        `asset_id`, `hour_start`, and `new_rows`, those that came with the batch; cached.
+    """
+    is_new = F.col("_ingested_at") == received.received_at
+    changed = (
+        received.store.read(received.silver)
+        .where(F.col("_run_id") == received.run_id)
+        .groupBy("asset_id", F.date_trunc("HOUR", "event_time").alias("hour_start"))
+        .agg(F.count_if(is_new).alias("new_rows"))
+        .persist()
     )
-    received.store.append(hours, CHANGED_HOURS, received.transaction)
+    rows = changed.select("asset_id", "hour_start", F.lit(received.run_id).alias("run_id"))
+    if received.totals.rows > received.totals.unusable:
+        received.store.append(rows, CHANGED_HOURS, received.transaction)
+    return changed
 
 
 def _write_bronze(store: TableStore, source: Source, batch: Batch, transaction: Transaction) -> list[Layout]:
@@ -92,12 +103,13 @@ def _layouts(source: Source, batch: Batch, first_lines: dict[str, str | None], u
     ]
 
 
-def _write_quarantine(received: Received, bad: DataFrame, superseded: DataFrame) -> None:
+def _write_quarantine(received: Received, bad: DataFrame, superseded: Superseded) -> None:
     """Set aside what silver will not hold, before silver changes."""
-    rejected = bad.withColumns({"reasons": as_array(F.col("_reasons")), "_run_id": F.lit(received.run_id)})
-    parts = [rejected.select(*superseded.columns)] if received.totals.unusable else []
-    if not superseded.isEmpty():
-        parts.append(superseded)
+    columns = [name for name in QUARANTINE.schema.names if name != "_quarantined_at"]
+    rejected = bad.withColumns({"reasons": as_array(F.col("_reasons")), "_run_id": F.lit(received.run_id)}).select(*columns)
+    parts = [rejected] if received.totals.unusable else []
+    if superseded.rows is not None:
+        parts.append(superseded.rows.drop("is_new"))
     if parts:
         rows = parts[0].unionByName(parts[1]) if len(parts) > 1 else parts[0]
         received.store.append(rows.withColumn("_quarantined_at", F.lit(received.received_at)), QUARANTINE, received.transaction)

@@ -14,7 +14,7 @@ from turbine_health.settings import Settings
 from turbine_health.sources import Source
 from turbine_health.tables import QUARANTINE, Table, bronze, sensor_readings
 from turbine_health.transforms.health import Reach, value_flags, with_health_flags
-from turbine_health.transforms.quality import SEPARATOR, as_array, with_signals
+from turbine_health.transforms.quality import SEPARATOR, as_array, in_place, with_signals
 from turbine_health.transforms.superseding import superseded_reasons, with_rank
 
 # Rows that are in silver already stand behind every file of the batch.
@@ -37,7 +37,7 @@ class Received:
     """The rows that one batch brought, judged, and where they go.
 
     `good` comes from `quality.to_judged_rows`, `files` is of `LAYOUT_SCHEMA`, `hours` from
-    `superseding.to_hours` over all rows of the batch.
+    `superseding.to_hours` over all rows of the batch. Without a `transaction` every write counts anew.
     """
 
     store: TableStore
@@ -45,7 +45,7 @@ class Received:
     source: Source
     received_at: datetime
     run_id: str
-    transaction: Transaction
+    transaction: Transaction | None
     good: DataFrame
     files: DataFrame
     hours: DataFrame
@@ -78,15 +78,15 @@ def neighbours_of(received: Received) -> DataFrame | None:
     Returns:
         Rows of silver with `is_settled`: too far away for its flags to change. None when there is no row.
     """
-    totals, store = received.totals, received.store
-    if totals.first_time is None or totals.last_time is None or not store.exists(received.silver):
+    store = received.store
+    if received.totals.first_time is None or not store.exists(received.silver):
         return None
     reach = Reach.of(received.source, received.settings.ingest)
     around = reach.before + reach.after
     spans = received.hours.groupBy("asset_id").agg(F.min("first_time").alias("first"), F.max("last_time").alias("last"))
     time = F.col("event_time")
     # The literal bounds let Delta skip files; the turbine's own span then keeps only what is near.
-    is_near_batch = time.between(totals.first_time - around, totals.last_time + around)
+    is_near_batch = time.between(*_reached(received))
     is_near = (time >= F.col("first") - F.lit(around)) & (time <= F.col("last") + F.lit(around))
     is_settled = (time < F.col("first") - F.lit(reach.after)) | (time > F.col("last") + F.lit(reach.before))
     is_own = (F.col("_run_id") == received.run_id) & (F.col("_ingested_at") == received.received_at)
@@ -101,15 +101,32 @@ def neighbours_of(received: Received) -> DataFrame | None:
     return None if neighbours.isEmpty() else neighbours
 
 
-def superseded_of(received: Received, neighbours: DataFrame | None) -> DataFrame:
-    """Rows of the batch and of silver that a later row of the same key replaces.
+@dataclass(frozen=True)
+class Superseded:
+    """Rows that a later row of the same key replaces: those of the batch, and those that silver held.
 
-    Grain: one row per superseded row. Columns of `quarantine.sensor_readings` without `_quarantined_at`.
+    `rows` has the columns of `quarantine.sensor_readings` without `_quarantined_at`, and `is_new`, true for
+    those of the batch; None when there are none.
     """
+
+    rows: DataFrame | None
+    of_batch: int = 0
+    of_silver: int = 0
+
+
+def find_superseded(received: Received, neighbours: DataFrame | None) -> Superseded:
+    """Find them, in the hours whose keys are not proven unique; `rows` is cached, for it is read again."""
+    if received.totals.unproven_hours == 0 and neighbours is None:
+        return Superseded(None)
+    rows = _superseded_rows(received, neighbours).persist()
+    counts = rows.agg(F.count_if("is_new"), F.count_if(~F.col("is_new"))).head()
+    assert counts is not None
+    return Superseded(rows if counts[0] + counts[1] else None, counts[0], counts[1])
+
+
+def _superseded_rows(received: Received, neighbours: DataFrame | None) -> DataFrame:
     columns = [name for name in QUARANTINE.schema.names if name != "_quarantined_at"]
     suspects = received.hours.where(F.col("asset_id").isNotNull() & ~F.col("is_unique")).select("asset_id", "hour_start")
-    if received.totals.unproven_hours == 0 and neighbours is None:
-        return received.store.empty(QUARANTINE).select(*columns)
     keyed = ["asset_id", "event_time", "value", "_source", "_source_file", "_source_row", "_ingested_at", "_file_order"]
     candidates = received.good.select(*keyed, F.lit(True).alias("is_new"))
     if neighbours is not None:
@@ -124,18 +141,19 @@ def superseded_of(received: Received, neighbours: DataFrame | None) -> DataFrame
         losers = _with_line(received, losers)
     return losers.withColumns({
         "reasons": superseded_reasons(F.col("_winner_file")), "_run_id": F.lit(received.run_id),
-    }).select(*columns)  # fmt: skip
+    }).select(*columns, "is_new")  # fmt: skip
 
 
-def write_silver(received: Received, neighbours: DataFrame | None, superseded: DataFrame) -> None:
+def write_silver(received: Received, neighbours: DataFrame | None, superseded: Superseded) -> None:
     """Write the readings that stay, and the flags that they change on their neighbours, in one commit."""
-    has_losers = not superseded.isEmpty()
+    if received.totals.first_time is None and received.store.exists(received.silver):
+        return
     readings = received.good.transform(with_signals, received.source)
     candidates = _as_candidates(received, readings)
     if neighbours is not None:
         candidates = candidates.unionByName(_neighbours_as_candidates(received, neighbours))
     by_turbine = candidates.repartition("asset_id")
-    if has_losers:
+    if superseded.rows is not None:
         by_turbine = by_turbine.transform(with_rank).where(F.col("rank") == 1)
     flagged = by_turbine.transform(with_health_flags, received.source, received.settings.ingest)
     rows = _as_silver(received, flagged)
@@ -145,15 +163,17 @@ def write_silver(received: Received, neighbours: DataFrame | None, superseded: D
     _write_beside_neighbours(received, rows, superseded)
 
 
-def _write_beside_neighbours(received: Received, rows: DataFrame, superseded: DataFrame) -> None:
+def _write_beside_neighbours(received: Received, rows: DataFrame, superseded: Superseded) -> None:
     columns = received.silver.schema.names
     is_changed = F.col("is_new") | (~F.col("is_settled") & (F.col("quality_flags") != F.col("_old_flags")))
-    changed = rows.where(is_changed).persist()
-    replaces = not superseded.where(F.col("_ingested_at") < received.received_at).isEmpty()
-    if replaces or not changed.where(~F.col("is_new")).isEmpty():
-        received.store.merge(changed.select(*columns), received.silver, transaction=received.transaction)
+    changed = rows.where(in_place(is_changed)).persist()
+    table, transaction = received.silver, received.transaction
+    if superseded.of_silver or not changed.where(~F.col("is_new")).isEmpty():
+        times = [f"TIMESTAMP '{moment:%Y-%m-%d %H:%M:%S.%f}'" for moment in _reached(received)]
+        within = f"old.event_time BETWEEN {times[0]} AND {times[1]}"
+        received.store.merge(changed.select(*columns), table, within=within, transaction=transaction)
     else:
-        received.store.append(changed.select(*columns), received.silver, received.transaction)
+        received.store.append(changed.select(*columns), table, transaction)
     changed.unpersist()
 
 
@@ -206,6 +226,15 @@ def _with_line(received: Received, losers: DataFrame) -> DataFrame:
         return losers
     with_line = old.join(lines, on=["_source_file", "_source_row"], how="left").withColumn("value", F.col("_line"))
     return losers.where(F.col("is_new")).unionByName(with_line.drop("_line"))
+
+
+def _reached(received: Received) -> tuple[datetime, datetime]:
+    """From the first to the last reading that the batch can have to do with."""
+    first, last = received.totals.first_time, received.totals.last_time
+    assert first is not None
+    assert last is not None
+    reach = Reach.of(received.source, received.settings.ingest)
+    return first - reach.before - reach.after, last + reach.before + reach.after
 
 
 def _hour() -> Column:

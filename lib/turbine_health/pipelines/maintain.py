@@ -1,0 +1,62 @@
+"""Compact, cluster and vacuum every table, and keep what registered models were trained on."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from turbine_health.io.housekeeping import Housekeeping, TableCare
+from turbine_health.io.tracking import Tracker
+from turbine_health.settings import Settings
+
+logger = logging.getLogger("turbine_health")
+
+# A version needs its files from the moment after it was written; the clock of a store may be a little off.
+SPARE_HOURS = 24
+
+
+@dataclass(frozen=True)
+class MaintainSummary:
+    """What was done, table by table."""
+
+    tables: tuple[TableCare, ...]
+
+    def __str__(self) -> str:
+        files = sum(table.files_compacted for table in self.tables)
+        kept = ", ".join(
+            f"{table.identifier} {table.retention_hours} h" for table in self.tables if table.retention_hours > 168
+        )
+        return f"{len(self.tables)} tables, {files:,} small files merged" + (f"; kept longer: {kept}" if kept else "")
+
+
+def maintain(housekeeping: Housekeeping, tracker: Tracker, settings: Settings, now: datetime | None = None) -> MaintainSummary:
+    """Take care of every table of the lake. Killed and run again it goes on."""
+    now = now or datetime.now(timezone.utc)
+    pinned = _trained_on(tracker, settings)
+    return MaintainSummary(tuple(_care(housekeeping, name, pinned, settings, now) for name in housekeeping.tables()))
+
+
+def _trained_on(tracker: Tracker, settings: Settings) -> dict[str, set[int]]:
+    """Table versions that some registered model was trained on, by identifier."""
+    pinned: dict[str, set[int]] = {}
+    for name in (settings.mlflow.classifier_model, settings.mlflow.regressor_model):
+        for model in tracker.versions(name):
+            for identifier, version in tracker.table_inputs(model.run_id).items():
+                pinned.setdefault(identifier, set()).add(version)
+    return pinned
+
+
+def _care(
+    housekeeping: Housekeeping, identifier: str, pinned: dict[str, set[int]], settings: Settings, now: datetime
+) -> TableCare:
+    ages = [housekeeping.age_hours(identifier, version, now) for version in sorted(pinned.get(identifier, ()))]
+    known = [age for age in ages if age is not None]
+    needed = math.ceil(max(known) + SPARE_HOURS) if known else 0
+    hours = max(settings.maintenance.retention_hours, needed)
+    housekeeping.keep_log(identifier, hours)
+    files = housekeeping.compact(identifier)
+    housekeeping.vacuum(identifier, hours)
+    logger.info("%s: %d files merged, versions of the last %d hours kept", identifier, files, hours)
+    return TableCare(identifier, files, hours)
