@@ -6,7 +6,9 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Iterable
 from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,11 @@ def scored(walk, runs, test_rows, tmp_path_factory) -> dict[str, list[float]]:
     return dict(json.loads(answer.removeprefix("ANSWER")))
 
 
+def five_digits(values: Iterable[float]) -> Any:
+    """Rounded as SQL rounds: a half goes up, by the decimal digits that the number is written with."""
+    return np.array([float(Decimal(repr(float(value))).quantize(Decimal("0.00001"), ROUND_HALF_UP)) for value in values])
+
+
 @pytest.mark.parametrize("experiment", CONTRACT)
 def test_every_name_of_the_contract_is_there(client, runs, experiment):
     run, names = runs[experiment], CONTRACT[experiment]
@@ -118,8 +125,8 @@ def test_the_classifier_metrics_are_those_of_the_rows(client, runs, scored, test
     run = runs["Turbine_Failure_Prediction_Classification"]
     serving = json.loads(Path(client.download_artifacts(run.info.run_id, "serving.json")).read_text())
     # As it is served: votes and probabilities count to five digits.
-    votes = np.round(scored["a_votes"], 5)
-    probability = np.round(np.interp(votes, serving["calibration"]["raw"], serving["calibration"]["probability"]), 5)
+    votes = five_digits(scored["a_votes"])
+    probability = five_digits(np.interp(votes, serving["calibration"]["raw"], serving["calibration"]["probability"]))
     labels = test_rows["failure_within_7d"]
     said = zip(labels, probability >= serving["threshold"], strict=True)
     pairs = [(label == 1, bool(alert)) for label, alert in said if label in (0, 1)]

@@ -107,6 +107,14 @@ def test_the_model_has_a_signature_and_an_input_example(logged):
     assert info.saved_input_example_info is not None
 
 
+def test_what_is_not_there_is_told_with_the_address_of_the_store(tracker):
+    with tracker.run("empty", "nothing kept") as run:
+        pass
+    with pytest.raises(TrackingError, match=r"serving\.json") as caught:
+        tracker.load_json(run.run_id, "serving.json")
+    assert caught.value.where == tracker.uri
+
+
 def test_an_exception_marks_the_run_failed(tracker):
     with pytest.raises(ZeroDivisionError), tracker.run("failing", "breaks"):
         _ = 1 / 0

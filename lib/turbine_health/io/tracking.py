@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from getpass import getuser
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import mlflow
 import mlflow.pyspark.ml
@@ -56,6 +56,7 @@ LONGEST_PARAMETER = 6_000
 logger = logging.getLogger("turbine_health")
 P = ParamSpec("P")
 R = TypeVar("R")
+S = TypeVar("S", bound="_Connected")
 
 
 class Figure(Protocol):
@@ -64,16 +65,20 @@ class Figure(Protocol):
     def to_html(self, *, include_plotlyjs: bool, full_html: bool) -> str: ...
 
 
-def _explained(method: Callable[P, R]) -> Callable[P, R]:
+class _Connected(Protocol):
+    _client: MlflowClient
+
+
+def _explained(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
     """Turn MLflow's refusals into a `TrackingError` with the address."""
 
     @functools.wraps(method)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapper(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return method(*args, **kwargs)
+            return method(self, *args, **kwargs)
         except MlflowException as error:
             why = masked(str(error).strip().splitlines()[0])
-            raise TrackingError(why, where=masked(mlflow.get_tracking_uri()), hint="see docs/mlflow.md") from error
+            raise TrackingError(why, where=masked(self._client.tracking_uri), hint="see docs/mlflow.md") from error
 
     return wrapper
 
@@ -252,6 +257,13 @@ class Tracker:
         """All registered versions, newest first."""
         found = self._client.search_model_versions(f"name = '{model_name}'", order_by=["version_number DESC"])
         return [RegisteredVersion(model_name, str(version.version), version.run_id) for version in found]
+
+    @_explained
+    def table_inputs(self, run_id: str) -> dict[str, int]:
+        """Which version of which table a run was given (`log_table_input`), by identifier."""
+        datasets = [given.dataset for given in self._client.get_run(run_id).inputs.dataset_inputs]
+        versions = {dataset.name: json.loads(dataset.source).get("delta_table_version") for dataset in datasets}
+        return {name: int(version) for name, version in versions.items() if version is not None}
 
     def _select(self) -> None:
         """MLflow's own functions work on one store a process; make it this one."""

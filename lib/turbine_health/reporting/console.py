@@ -20,8 +20,8 @@ _WIDTH_WITHOUT_TERMINAL = 160
 class Contest:
     """How runs of one experiment are compared.
 
-    `metrics` and `params` are those to show, in order; the best run has the highest value of the first
-    metric of `decided_by` that it has, or the lowest where `lower_is_better`.
+    `metrics` and `params` are those to show, in order; the best run has the highest value of the metric
+    `decided_by`, or the lowest where `lower_is_better`.
     """
 
     experiment: str
