@@ -97,3 +97,7 @@ bench-cluster: package ## Every job on a cluster of real processes, also losing 
 .PHONY: bench-predict
 bench-predict: $(READY) ## Windows scored a minute by both heads, with and without reasons
 	@$(PY) benchmarks/predict.py
+
+.PHONY: faults
+faults: $(READY_FOR_TESTS) ## Kill ingest at 30 random moments, run it again, compare every table
+	@PYTHONPATH=tests $(PY) benchmarks/faults.py

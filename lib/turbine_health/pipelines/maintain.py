@@ -35,7 +35,7 @@ def maintain(housekeeping: Housekeeping, tracker: Tracker, settings: Settings, n
     """Take care of every table of the lake. Killed and run again it goes on."""
     now = now or datetime.now(timezone.utc)
     pinned = _trained_on(tracker, settings)
-    return MaintainSummary(tuple(_care(housekeeping, name, pinned, settings, now) for name in housekeeping.tables()))
+    return MaintainSummary(tuple(care_of_table(housekeeping, name, pinned, settings, now) for name in housekeeping.tables()))
 
 
 def _trained_on(tracker: Tracker, settings: Settings) -> dict[str, set[int]]:
@@ -48,9 +48,10 @@ def _trained_on(tracker: Tracker, settings: Settings) -> dict[str, set[int]]:
     return pinned
 
 
-def _care(
+def care_of_table(
     housekeeping: Housekeeping, identifier: str, pinned: dict[str, set[int]], settings: Settings, now: datetime
 ) -> TableCare:
+    """Compact one table, then delete what neither the retention nor a version in `pinned` needs."""
     ages = [housekeeping.age_hours(identifier, version, now) for version in sorted(pinned.get(identifier, ()))]
     known = [age for age in ages if age is not None]
     needed = math.ceil(max(known) + SPARE_HOURS) if known else 0
