@@ -54,7 +54,7 @@ cmapss: $(READY) ## Train and score on NASA's C-MAPSS engines; prints RMSE and P
 
 .PHONY: ui
 ui: $(READY) ## MLflow's pages of the runs and models on port 5000, or the next free one
-	@$(PY) jobs/ui.py --config $(CONFIG) --port $${PORT:-5000} --host $${HOST:-127.0.0.1}
+	@$(PY) jobs/ui.py --config $(CONFIG) --port $${UI_PORT:-5000} --host $${UI_HOST:-127.0.0.1}
 
 # --- quality ----------------------------------------------------------------------------------------
 
