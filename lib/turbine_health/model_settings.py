@@ -44,6 +44,12 @@ class ModelSettings(Section):
     time_to_failure_cap_days: float | None = Field(
         60, gt=0, description="Days left are capped here in training: far failures look alike. Null: not capped."
     )
+    linear_answer_penalty: float | None = Field(
+        None,
+        gt=0,
+        description="Gives the trees for days left a linear regression's answer as a further feature, shrunk by this ridge "
+        "penalty: it sums up many noisy signals, which single splits cannot. Null: not.",
+    )
     interval_coverage: float = Field(0.8, gt=0, lt=1)
     interval_bands: int = Field(4, ge=1, le=20, description="Bands of predicted life with an interval of their own.")
     max_healthy_rows_per_failing_row: float | None = Field(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pyspark.ml import Pipeline
+from pyspark.ml import Estimator, Pipeline, PipelineModel, Transformer
 from pyspark.ml.classification import GBTClassifier, RandomForestClassifier
 from pyspark.ml.feature import Imputer, SQLTransformer, VectorAssembler
-from pyspark.ml.regression import GBTRegressor, RandomForestRegressor
+from pyspark.ml.regression import GBTRegressor, LinearRegression, RandomForestRegressor
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -18,6 +18,7 @@ from turbine_health.tables import parse_feature_name
 FEATURES, WEIGHT = "features", "_weight"
 LABEL, DAYS = "failure_within_7d", "days_known"
 FILLED, MISSING = "_filled_", "_missing_"
+LINEAR_ANSWER = "_linear_answer"
 
 # A median of so many windows is near enough, and an exact one of them costs the same on any fleet.
 SAMPLED_ROWS = 20_000
@@ -62,13 +63,27 @@ def classifier(settings: ModelSettings, *, share_of_trees: float = 1.0) -> Rando
     return RandomForestClassifier(**shared, numTrees=forest.trees)
 
 
-def regressor(settings: ModelSettings, *, share_of_trees: float = 1.0) -> RandomForestRegressor | GBTRegressor:
+def regressor(settings: ModelSettings, *, share_of_trees: float = 1.0) -> Estimator[Any]:
     """Unfitted: `features`, `days_known` and `_weight` → `prediction` (days)."""
     forest = _smaller(settings.regressor, share_of_trees)
     shared: dict[str, Any] = {"labelCol": DAYS, **_tree_params(forest, settings)}
     if settings.kind == "gradient_boosted":
-        return GBTRegressor(**shared, maxIter=forest.trees, stepSize=forest.learning_rate)
-    return RandomForestRegressor(**shared, numTrees=forest.trees)
+        trees: Estimator[Any] = GBTRegressor(**shared, maxIter=forest.trees, stepSize=forest.learning_rate)
+    else:
+        trees = RandomForestRegressor(**shared, numTrees=forest.trees)
+    penalty = settings.linear_answer_penalty
+    return trees if penalty is None else _after_linear_answer(trees, penalty)
+
+
+def kind_of_trees(estimator: Estimator[Any]) -> str:
+    """Class name of what `classifier` or `regressor` grows, such as `RandomForestRegressor`."""
+    return type(estimator.getStages()[-1] if isinstance(estimator, Pipeline) else estimator).__name__
+
+
+def feature_gains(model: Transformer) -> list[float]:
+    """Share of the gain by place of the vector; of a fitted head whose trees also got a linear answer, that comes last."""
+    trees: Any = model.stages[-1] if isinstance(model, PipelineModel) else model
+    return [float(gain) for gain in trees.featureImportances.toArray()]
 
 
 def in_training_order(rows: DataFrame, partitions: int) -> DataFrame:
@@ -110,6 +125,15 @@ def exact_days(days: Column) -> Column:
 
 def _smaller(forest: ForestSettings, share_of_trees: float) -> ForestSettings:
     return forest.model_copy(update={"trees": max(1, round(forest.trees * share_of_trees))})
+
+
+def _after_linear_answer(trees: Any, penalty: float) -> Pipeline:
+    """The same trees on `features` and the answer of a linear regression fitted on the same rows."""
+    linear = LinearRegression(
+        featuresCol=FEATURES, labelCol=DAYS, weightCol=WEIGHT, predictionCol=LINEAR_ANSWER, regParam=penalty, solver="normal"
+    )
+    widened = VectorAssembler(inputCols=[FEATURES, LINEAR_ANSWER], outputCol="_features_and_linear_answer")
+    return Pipeline(stages=[linear, widened, trees.setFeaturesCol(widened.getOutputCol())])
 
 
 def _tree_params(forest: ForestSettings, settings: ModelSettings) -> dict[str, Any]:

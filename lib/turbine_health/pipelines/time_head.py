@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from turbine_health.errors import DataError
 from turbine_health.io.tracking import TrackedRun, Tracker
 from turbine_health.models.calibration import fit_interval
-from turbine_health.models.forests import DAYS, WEIGHT, regressor
+from turbine_health.models.forests import DAYS, WEIGHT, feature_gains, kind_of_trees, regressor
 from turbine_health.models.gate import Verdict, judge
 from turbine_health.models.preparation import FittedPipeline
 from turbine_health.models.resampling import interval_of
@@ -78,14 +78,14 @@ def train_time_head(held: TrainingSet, failure_head: FailureHead, run: TrackedRu
     test = scored.where(F.col(VIEW) == TEST_VIEW)
     return TimeHead(
         model=held.preparation.pipeline_with(forest),
-        model_type=type(estimator).__name__,
+        model_type=kind_of_trees(estimator),
         serving=RegressorServing(held.preparation.features, cap_days, interval),
         test=test,
         scores=scores,
         error_draws=error_draws,
         coverage=_coverage(scored, interval),
         agreement=_agreement(test, failure_head),
-        importance=held.importance(forest.featureImportances.toArray()),
+        importance=held.importance(feature_gains(forest)),
     )
 
 

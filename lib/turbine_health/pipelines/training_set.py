@@ -83,8 +83,9 @@ class TrainingSet:
         return sorted(set(features) - set(self.table.schema.names))
 
     def importance(self, shares: Sequence[float]) -> pd.DataFrame:
-        """`feature` and `importance` (shares of the forest's gain) for each place of the vector."""
-        table: pd.DataFrame = pd.DataFrame({"feature": self.preparation.slots, "importance": shares})
+        """`feature` and `importance` (shares of the forest's gain) for each place of the vector that the trees take."""
+        places = [*self.preparation.slots, "linear answer"][: len(shares)]
+        table: pd.DataFrame = pd.DataFrame({"feature": places, "importance": shares})
         return table
 
     @property
@@ -128,14 +129,15 @@ def load_training_set(store: TableStore, settings: Settings, version: int | None
     first, last = _labelled_span(examples)
     border = time_border(first, last, settings.split, settings.labels.horizon_days)
     groups = to_turbine_groups(examples, settings.split).cache()
-    marked = _mark(examples, groups, border, settings)
+    # Held once with all features: everything below, and both heads, would read and mark the table again otherwise.
+    marked = in_training_order(_mark(examples, groups, border, settings), settings.model.training_partitions).cache()
     counts = _counts(marked)
     _refuse_without_failures(counts, settings.split.folds)
     usable = marked.where(F.col("is_ok")).drop("is_ok")
     training = usable.where((F.col("part") == TRAIN) & F.col("failure_within_7d").isNotNull())
     preparation = fit_preparation(training, int(counts.loc[counts["part"] == TRAIN, "rows"].sum()), features)
     is_used = (F.col("part") != UNUSED) & (F.col("failure_within_7d").isNotNull() | F.col("days_known").isNotNull())
-    rows = in_training_order(preparation.vectors(usable.where(is_used), KEPT), settings.model.training_partitions).cache()
+    rows = preparation.vectors(usable.where(is_used), KEPT).cache()
     held = TrainingSet(
         settings, table, version, store.path(table), usable, rows, preparation, border, counts,
         groups.count(), _failures(training), first, last,
