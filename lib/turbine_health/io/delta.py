@@ -78,6 +78,13 @@ class TableStore:
         log = jvm.org.apache.spark.sql.delta.DeltaLog.forTableWithSnapshot(session._jsparkSession, self._existing_path(table))
         return int(log._2().version())
 
+    def added_since(self, table: Table, version: int) -> DataFrame:
+        """Rows added after `version` to a table that is only appended to and keeps a change feed."""
+        if self.version(table) <= version:
+            return self.empty(table)
+        reader = self.spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", version + 1)
+        return reader.load(self.path(table)).where("_change_type = 'insert'").select(*table.schema.names)
+
     def append(self, frame: DataFrame, table: Table, transaction: Transaction | None = None) -> WriteResult:
         """Add rows. With a `transaction` seen before, nothing is written."""
         return self._write(frame, table, "append", transaction=transaction)
