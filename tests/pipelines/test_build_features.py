@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -36,34 +35,29 @@ def plant(**features) -> Settings:
 PLANT = plant()
 
 
-def day_of_readings(spark: SparkSession, asset_id: str, day: int) -> DataFrame:
+def rows_of_a_day(asset_id: str, day: int) -> list[tuple]:
     """One turbine's readings of one day; the same numbers whenever it is called."""
     random = np.random.default_rng([day, int(asset_id[1:])])
     first = utc(START) + timedelta(days=day)
-    rows = [
-        (
-            asset_id,
-            first + timedelta(minutes=10 * step),
-            *map(float, random.normal(50, 5, 2)),
-            [],
-            "tests",
-            f"{day}",
-            step,
-            first,
-        )
+    readings = [
+        {
+            "asset_id": asset_id,
+            "event_time": first + timedelta(minutes=10 * step),
+            **dict(zip(SIGNALS, map(float, random.normal(50, 5, 2)), strict=True)),
+            "quality_flags": [],
+            "_source": "tests",
+            "_source_file": f"{day}",
+            "_source_row": step,
+            "_ingested_at": first,
+        }
         for step in range(144)
         if random.random() > 0.1
     ]
-    names = ["asset_id", "event_time", *SIGNALS, "quality_flags", "_source", "_source_file", "_source_row", "_ingested_at"]
-    table = sensor_readings(SIGNALS).schema
-    by_name = {name: number for number, name in enumerate(names)}
-    ordered = [tuple(row[by_name[field.name]] if field.name in by_name else None for field in table) for row in rows]
-    return spark.createDataFrame(ordered, table)
+    return [tuple(row.get(field.name) for field in sensor_readings(SIGNALS).schema) for row in readings]
 
 
-def take_in(store: TableStore, *frames: DataFrame, runs: DataFrame) -> None:
+def take_in(store: TableStore, readings: DataFrame, runs: DataFrame) -> None:
     """What ingest leaves behind: readings, the hours that they touch, and the lives."""
-    readings = reduce(DataFrame.unionByName, frames)
     store.append(readings, sensor_readings(SIGNALS))
     hours = readings.select("asset_id", F.date_trunc("hour", "event_time").alias("hour_start")).distinct()
     store.append(hours.withColumn("run_id", F.lit("a batch")), CHANGED_HOURS)
@@ -98,8 +92,9 @@ def versions(store: TableStore) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def days(spark) -> dict[tuple[str, int], DataFrame]:
-    return {(asset, day): day_of_readings(spark, asset, day).cache() for day in range(DAYS) for asset in ("T01", "T02")}
+def readings(spark) -> DataFrame:
+    rows = [row for day in range(DAYS) for asset_id in ("T01", "T02") for row in rows_of_a_day(asset_id, day)]
+    return spark.createDataFrame(rows, sensor_readings(SIGNALS).schema).cache()
 
 
 def new_store(spark: SparkSession, folder: Path) -> TableStore:
@@ -107,10 +102,10 @@ def new_store(spark: SparkSession, folder: Path) -> TableStore:
 
 
 @pytest.fixture(scope="module")
-def whole(spark, days, tmp_path_factory) -> TableStore:
+def whole(spark, readings, tmp_path_factory) -> TableStore:
     """All days taken in at once and built at once."""
     store = new_store(spark, tmp_path_factory.mktemp("whole"))
-    take_in(store, *days.values(), runs=running_until(spark, DAYS))
+    take_in(store, readings, running_until(spark, DAYS))
     build_features(store, PLANT)
     return store
 
@@ -122,18 +117,19 @@ class Grown:
 
 
 @pytest.fixture(scope="module")
-def grown(spark, days, tmp_path_factory) -> Grown:
+def grown(spark, readings, tmp_path_factory) -> Grown:
     """The same days in three batches: the start, the rest (one build killed after its cells), and a late file."""
     store = new_store(spark, tmp_path_factory.mktemp("grown"))
-    late = ("T02", LATE_DAY)
-    take_in(store, *(frame for (_, day), frame in days.items() if day < 3), runs=running_until(spark, 3))
+    is_early = F.col("event_time") < utc("2024-01-04")
+    is_late_file = (F.col("asset_id") == "T02") & (F.col("_source_file") == str(LATE_DAY))
+    take_in(store, readings.where(is_early), running_until(spark, 3))
     build_features(store, PLANT)
-    rest = [frame for (asset, day), frame in days.items() if day >= 3 and (asset, day) != late]
-    take_in(store, *rest, runs=running_until(spark, DAYS))
+    rest = readings.where(~is_early & ~is_late_file)
+    take_in(store, rest, running_until(spark, DAYS))
     cell = (F.unix_seconds("event_time") / 3600).cast("long").alias("cell")
-    FeatureUpdates(store, PLANT).update_cells(rest[0].select("asset_id", cell).distinct())
+    FeatureUpdates(store, PLANT).update_cells(rest.where("asset_id = 'T01'").select("asset_id", cell).distinct())
     build_features(store, PLANT)
-    take_in(store, days[late], runs=running_until(spark, DAYS))
+    take_in(store, readings.where(is_late_file), running_until(spark, DAYS))
     return Grown(store, after_late_day=build_features(store, PLANT))
 
 
@@ -166,16 +162,15 @@ def test_backfilling_a_part_again_leaves_every_table_as_it_is(whole):
     assert (versions(whole), contents(whole)) == before
 
 
-def test_backfilling_part_by_part_from_nothing_gives_what_one_build_does(spark, store, days, whole):
-    take_in(store, *days.values(), runs=running_until(spark, DAYS))
+def test_backfilling_part_by_part_from_nothing_gives_what_one_build_does(spark, store, readings, whole):
+    take_in(store, readings, running_until(spark, DAYS))
     build_features(store, PLANT, utc("2024-01-01"), utc("2024-01-05 06:00"))
     build_features(store, PLANT, utc("2024-01-05 06:00"), utc("2024-02-01"))
     assert contents(store) == contents(whole)
 
 
-def test_other_partitions_another_order_and_other_chunks_give_the_same_bytes(spark, store, days, whole):
-    everything = reduce(DataFrame.unionByName, days.values())
-    take_in(store, everything.orderBy(F.rand(1)).repartition(3), runs=running_until(spark, DAYS))
+def test_other_partitions_another_order_and_other_chunks_give_the_same_bytes(spark, store, readings, whole):
+    take_in(store, readings.orderBy(F.rand(1)).repartition(3), running_until(spark, DAYS))
     build_features(store, plant(chunk_days=1))
     assert contents(store) == contents(whole)
 
@@ -185,13 +180,13 @@ def test_a_part_cannot_be_built_with_other_settings_than_the_whole(whole):
         build_features(whole, plant(statistics=["max"]), utc("2024-01-01"), utc("2024-01-02"))
 
 
-def test_other_settings_build_all_anew(grown, whole):
+def test_other_settings_build_all_anew(grown):
     other = plant(statistics=["max"])
     assert build_features(grown.store, other).kind == "full"
     assert grown.store.read(gold_tables(other)[1]).count() == 2 * DAYS * 4
 
 
-def test_an_empty_silver_is_told_in_words(spark, store, days):
-    take_in(store, days["T01", 0].where("false"), runs=lives(spark))
+def test_an_empty_silver_is_told_in_words(spark, store, readings):
+    take_in(store, readings.where("false"), lives(spark))
     with pytest.raises(DataError, match="not one reading"):
         build_features(store, PLANT)
