@@ -123,7 +123,7 @@ def _facts(frames: FleetFrames) -> dict[str, str]:
     stake = newest["cost_at_stake"].clip(lower=0).sum()
     return {
         "Turbines": f"{frames.turbines_in_all:,}",
-        "Alerts now": f"{int(newest['is_alert'].fillna(False).astype(bool).sum()):,}",
+        "Alerts now": f"{int(newest['is_alert'].eq(True).sum()):,}",
         "Failures to expect": f"{newest['failure_probability'].sum():.1f}",
         "Cost at stake": f"{stake:,.0f}",
         "Without fresh data": f"{int((newest['quality_status'] != 'ok').sum()):,}",

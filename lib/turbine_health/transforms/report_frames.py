@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from turbine_health.feature_tables import cell_column
 from turbine_health.settings import CostSettings
+from turbine_health.transforms.worklist import expected_cost_avoided
 
 
 def to_newest_predictions(failures: DataFrame, lives_left: DataFrame, costs: CostSettings) -> DataFrame:
@@ -23,8 +24,8 @@ def to_newest_predictions(failures: DataFrame, lives_left: DataFrame, costs: Cos
         costs: What a missed and a caught failure and a needless visit cost.
 
     Returns:
-        Columns of both tables that a planner needs, and `cost_at_stake` (may be negative: a visit
-        would cost more than it saves; null where there is no probability).
+        Columns of both tables that a planner needs; `reasons`, the words of those that raise the risk; and
+        `cost_at_stake` (negative: a visit would cost more than it saves; null where there is no probability).
     """
     newest_first = Window.partitionBy("asset_id").orderBy(F.col("window_end").desc(), F.col("scored_at").desc())
     risk = (
@@ -43,7 +44,7 @@ def to_newest_predictions(failures: DataFrame, lives_left: DataFrame, costs: Cos
         "failure_probability",
         "alert_threshold",
         "is_alert",
-        F.transform("reasons", lambda reason: reason["words"]).alias("reasons"),
+        F.transform(F.filter("reasons", _is_raising), lambda reason: reason["words"]).alias("reasons"),
         "predicted_time_to_failure_days",
         "lower_days",
         "upper_days",
@@ -51,14 +52,8 @@ def to_newest_predictions(failures: DataFrame, lives_left: DataFrame, costs: Cos
         "coverage",
         "quality_status",
         "model_version",
-        cost_at_stake(F.col("failure_probability"), costs).alias("cost_at_stake"),
+        expected_cost_avoided(F.col("failure_probability"), costs).alias("cost_at_stake"),
     )
-
-
-def cost_at_stake(probability: Column, costs: CostSettings) -> Column:
-    """What a visit now is expected to save, in the currency of `costs`; null where the probability is."""
-    saved_if_it_fails = costs.of_missed_failure - costs.of_caught_failure
-    return probability * F.lit(saved_if_it_fails) - (F.lit(1.0) - probability) * F.lit(costs.of_false_alarm)
 
 
 def to_prediction_history(failures: DataFrame, lives_left: DataFrame, assets: Sequence[str], since: datetime) -> DataFrame:
@@ -161,6 +156,10 @@ def _newest_per_window(predictions: DataFrame) -> DataFrame:
     served_first = (F.col("model_role") == "champion").cast("int")
     best_first = Window.partitionBy("asset_id", "window_end").orderBy(served_first.desc(), F.col("scored_at").desc())
     return predictions.withColumn("_place", F.row_number().over(best_first)).filter(F.col("_place") == 1).drop("_place")
+
+
+def _is_raising(reason: Column) -> Column:
+    return reason["contribution"] > 0
 
 
 def _daily(signal: str) -> list[Column]:
