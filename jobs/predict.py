@@ -1,7 +1,6 @@
 """Score the fleet with the champions of both heads: the newest window of each turbine, or all of a span.
 
-Usage:  spark-submit jobs/predict.py --config conf/simulated.yaml   (or: python jobs/predict.py …)
-        --from 2024-01-01 --to 2024-02-01 scores the windows that end in that span (end excluded)
+Usage:  spark-submit jobs/predict.py --config conf/simulated.yaml [--from 2024-01-01 --to 2024-02-01] [--continuous]
 Reads:  gold.window_features; the registered models with alias `champion`
 Writes: gold.failure_predictions, gold.time_to_failure_predictions
 """
@@ -15,7 +14,8 @@ from turbine_health.cli import job_parser, run_job, utc_time
 from turbine_health.io.delta import TableStore
 from turbine_health.io.session import spark_session
 from turbine_health.io.tracking import Tracker
-from turbine_health.pipelines.predict import predict
+from turbine_health.pipelines.predict import WhatIf, predict
+from turbine_health.pipelines.predict_continuously import predict_continuously
 from turbine_health.settings import load_settings
 
 
@@ -23,11 +23,17 @@ def main(argv: Sequence[str] | None = None) -> str:
     parser = job_parser("predict", __doc__)
     parser.add_argument("--from", dest="start", type=utc_time, metavar="TIME", help="first window end, UTC")
     parser.add_argument("--to", dest="end", type=utc_time, metavar="TIME", help="window ends before this, UTC")
+    parser.add_argument("--continuous", action="store_true", help="score new windows as they appear")
+    parser.add_argument("--classifier-version", help="not the champion; rows it wrote stay as they are")
+    parser.add_argument("--regressor-version", help="the same for the days left")
     args = parser.parse_args(argv)
     settings = load_settings(args.config, overrides=args.set)
-    tracker = Tracker(settings.mlflow)
+    tracker, what_if = Tracker(settings.mlflow), WhatIf(args.classifier_version, args.regressor_version)
     with spark_session("predict", settings.spark) as spark:
-        return str(predict(TableStore(spark, settings.storage), tracker, settings, args.start, args.end))
+        store = TableStore(spark, settings.storage)
+        if args.continuous:
+            return str(predict_continuously(store, tracker, settings, args.start))
+        return str(predict(store, tracker, settings, args.start, args.end, what_if))
 
 
 if __name__ == "__main__":

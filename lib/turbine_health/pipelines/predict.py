@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -30,11 +29,10 @@ from turbine_health.settings import Settings
 from turbine_health.tables import FAILURE_PREDICTIONS, TIME_TO_FAILURE_PREDICTIONS, Table, window_features
 from turbine_health.transforms.features import feature_plan
 
-logger = logging.getLogger("turbine_health")
-
 # These change with every run; alone they make no new prediction.
 VOLATILE = ("scored_at", "features_version")
 MICROSECONDS_PER_DAY = 86_400 * 1_000_000
+WHAT_IF = "what_if"
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,26 @@ class Champions:
     regressor_serving: RegressorServing
 
 
+@dataclass(frozen=True)
+class WhatIf:
+    """Registered versions to score with instead of the champions; the head that is not named stays the champion."""
+
+    classifier_version: str | None = None
+    regressor_version: str | None = None
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether any version is named."""
+        return self.classifier_version is not None or self.regressor_version is not None
+
+
 def predict(
-    store: TableStore, tracker: Tracker, settings: Settings, start: datetime | None = None, end: datetime | None = None
+    store: TableStore,
+    tracker: Tracker,
+    settings: Settings,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    what_if: WhatIf = WhatIf(),
 ) -> PredictSummary:
     """Score the newest window of each turbine, or all windows that end in [start, end), with the champions.
 
@@ -80,13 +96,15 @@ def predict(
         settings: All settings.
         start: First window end, UTC; None with an `end`: from the beginning.
         end: Window ends before this, UTC; None with a `start`: to the newest.
+        what_if: Other versions to score with. Only the tables of the heads named get rows, told apart by
+            `model_role`; a row that a champion has written stays as it is.
 
     Raises:
-        TrackingError: A head has no champion yet.
+        TrackingError: A head has no champion yet, or no such version.
         DataError: The features that a champion was trained on are not in the table.
     """
     began = time.monotonic()
-    champions = load_champions(tracker, settings)
+    champions = load_champions(tracker, settings, what_if)
     table = window_features(feature_plan(settings.features, settings.feature_signals).names)
     version = store.version(table) if store.exists(table) else None
     windows = store.read(table, version)
@@ -94,12 +112,17 @@ def predict(
     chosen = to_newest_windows(windows) if start is None and end is None else filter_span(windows, start, end)
     scored = score_windows(chosen, champions).cache()
     scored_at = F.lit(datetime.now(timezone.utc))
-    common = {"scored_at": scored_at, "model_role": F.lit(CHAMPION), "features_version": F.lit(version).cast("long")}
+    role = WHAT_IF if what_if.is_asked else CHAMPION
+    common = {"scored_at": scored_at, "model_role": F.lit(role), "features_version": F.lit(version).cast("long")}
     failures = to_failure_predictions(scored, champions).withColumns({**common, **_provenance(champions.classifier)})
     times = to_time_predictions(scored, champions).withColumns({**common, **_provenance(champions.regressor)})
     written = sum(
         write_changes(store, frame.select(*table.schema.names), table)
-        for frame, table in ((failures, FAILURE_PREDICTIONS), (times, TIME_TO_FAILURE_PREDICTIONS))
+        for frame, table, named in (
+            (failures, FAILURE_PREDICTIONS, what_if.classifier_version),
+            (times, TIME_TO_FAILURE_PREDICTIONS, what_if.regressor_version),
+        )
+        if role == CHAMPION or named is not None
     )
     counts = scored.groupBy("quality_status").agg(F.count("*").alias("rows"), F.count_if("is_alert").alias("alerts")).collect()
     scored.unpersist()
@@ -113,13 +136,19 @@ def predict(
     )
 
 
-def load_champions(tracker: Tracker, settings: Settings) -> Champions:
-    """Both champions with what scoring needs.
+def load_champions(tracker: Tracker, settings: Settings, what_if: WhatIf = WhatIf()) -> Champions:
+    """Both champions, or the versions asked for, with what scoring needs.
 
     Raises:
-        TrackingError: A head has none.
+        TrackingError: A head has none, or not that version.
     """
-    first, second = (tracker.champion(name) for name in (settings.mlflow.classifier_model, settings.mlflow.regressor_model))
+    first, second = (
+        tracker.champion(name) if version is None else tracker.version(name, version)
+        for name, version in (
+            (settings.mlflow.classifier_model, what_if.classifier_version),
+            (settings.mlflow.regressor_model, what_if.regressor_version),
+        )
+    )
     if first is None or second is None:
         missing = [
             name
@@ -240,20 +269,23 @@ def write_changes(store: TableStore, frame: DataFrame, table: Table) -> int:
     Args:
         store: Where the table is.
         frame: All columns of the table.
-        table: A table of predictions.
+        table: A table of predictions. What a champion has written there no what-if score replaces.
 
     Returns:
         Rows inserted or updated.
     """
     if not store.exists(table):
         return store.append(frame, table).rows_inserted
+    served = store.read(table).where(F.col("model_role") == CHAMPION).select(*table.keys)
     told = [name for name in table.schema.names if name not in (*table.keys, *VOLATILE)]
     same = [F.col(f"new.{name}").eqNullSafe(F.col(f"old.{name}")) for name in (*table.keys, *told)]
-    changed = frame.alias("new").join(store.read(table).alias("old"), on=same, how="left_anti").cache()
+    changed = frame.alias("new").join(store.read(table).alias("old"), on=same, how="left_anti")
+    what_ifs = changed.where(F.col("model_role") == WHAT_IF).join(served, on=list(table.keys), how="left_anti")
+    changed = changed.where(F.col("model_role") == CHAMPION).unionByName(what_ifs).cache()
     try:
         if changed.isEmpty():
             return 0
-        result = store.merge(changed, table)
+        result = store.merge(changed, table, update_if=f"new.model_role = '{CHAMPION}' OR old.model_role = '{WHAT_IF}'")
         return result.rows_inserted + result.rows_updated
     finally:
         changed.unpersist()
