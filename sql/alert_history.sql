@@ -1,14 +1,12 @@
--- How often did each turbine alert, month by month, and how high did its risk climb?
+-- Which alerts has each turbine had, how did they end, and how much warning did they give?
 SELECT
   asset_id,
-  DATE_TRUNC('month', window_end) AS month,
-  COUNT(*) AS windows,
-  SUM(CASE WHEN is_alert THEN 1 ELSE 0 END) AS alerting_windows,
-  ROUND(MAX(failure_probability), 3) AS highest_probability,
-  MIN(CASE WHEN is_alert THEN window_end END) AS first_alert,
-  MAX(CASE WHEN is_alert THEN window_end END) AS last_alert
-FROM gold.failure_predictions
-WHERE model_role = 'champion'
-GROUP BY asset_id, DATE_TRUNC('month', window_end)
-HAVING SUM(CASE WHEN is_alert THEN 1 ELSE 0 END) > 0
-ORDER BY month DESC, asset_id
+  opened_at,
+  closed_at,
+  status,
+  ROUND(peak_probability, 3) AS peak_probability,
+  failure_mode,
+  ROUND(lead_time_days, 1) AS lead_time_days,
+  main_reason
+FROM gold.alert_episodes
+ORDER BY opened_at DESC, asset_id

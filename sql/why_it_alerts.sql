@@ -1,0 +1,16 @@
+-- Why does the model worry: which signals, with what value against what is normal, raise the newest scores?
+-- Spark only: LATERAL VIEW takes the list of reasons apart.
+WITH newest AS (
+  SELECT MAX(window_end) AS window_end FROM gold.failure_predictions WHERE model_role = 'champion'
+)
+SELECT
+  prediction.asset_id,
+  ROUND(prediction.failure_probability, 3) AS failure_probability,
+  position + 1 AS place,
+  ROUND(reason.contribution, 4) AS contribution,
+  reason.words
+FROM gold.failure_predictions AS prediction
+INNER JOIN newest ON newest.window_end = prediction.window_end
+LATERAL VIEW POSEXPLODE(prediction.reasons) AS position, reason
+WHERE prediction.model_role = 'champion' AND reason.contribution > 0
+ORDER BY prediction.failure_probability DESC, prediction.asset_id, place
