@@ -20,7 +20,7 @@ from turbine_health.pipelines.ingest_silver import Received, Superseded, find_su
 from turbine_health.settings import Settings
 from turbine_health.sources import Source
 from turbine_health.tables import CHANGED_HOURS, QUARANTINE, bronze
-from turbine_health.transforms.layouts import LAYOUT_SCHEMA, Layout, layout_of, refuse_unless_some_fit
+from turbine_health.transforms.layouts import LAYOUT_SCHEMA, Layout, common_positions, layout_of, refuse_unless_some_fit
 from turbine_health.transforms.quality import as_array, in_place, to_judged_rows
 from turbine_health.transforms.superseding import to_hours
 
@@ -55,12 +55,6 @@ def take_batch(store: TableStore, settings: Settings, source: Source, batch: Bat
         if cached is not None:
             cached.unpersist()
     return account
-
-
-def common_positions(layouts: Sequence[Layout]) -> tuple[int, ...] | None:
-    """Where the described columns stand, if that is the same in all files that can be read; else None."""
-    found = {layout.positions for layout in layouts if layout.problem is None and layout.positions}
-    return next(iter(found)) if len(found) == 1 else None
 
 
 def write_changed_hours(received: Received) -> DataFrame:

@@ -10,10 +10,13 @@ from pyspark.sql import functions as F
 
 from turbine_health.io.delta import TableStore
 from turbine_health.io.raw_files import read_event_log
+from turbine_health.pipelines.bronze_layouts import layouts_in_bronze
 from turbine_health.settings import Settings
-from turbine_health.sources import Counter, EventLog, LastReading, Source
-from turbine_health.tables import ASSET_EVENTS, ASSET_LIVES, QUARANTINED_EVENTS, sensor_readings
-from turbine_health.transforms.events import failures_at_last_reading, to_judged_events
+from turbine_health.sources import Counter, EventLog, FlagColumn, LastReading, Source
+from turbine_health.tables import ASSET_EVENTS, ASSET_LIVES, QUARANTINED_EVENTS, bronze, sensor_readings
+from turbine_health.transforms.cleaning import raw_name, to_rows
+from turbine_health.transforms.events import failures_at_last_reading, failures_while_flagged, to_judged_events
+from turbine_health.transforms.layouts import LAYOUT_SCHEMA, common_positions
 from turbine_health.transforms.lives import to_lives, to_outages
 
 logger = logging.getLogger("turbine_health")
@@ -36,6 +39,9 @@ def update_lives(store: TableStore, settings: Settings) -> None:
         elif isinstance(source.failures, LastReading):
             own = spans.where(F.col("_source") == source.name)
             events = events.unionByName(failures_at_last_reading(own, source.name, _step(source)).select(*events.columns))
+        elif isinstance(source.failures, FlagColumn) and store.exists(bronze(source.name)):
+            flags = _flags(store, source, source.failures, silver)
+            events = events.unionByName(failures_while_flagged(flags, source.name).select(*events.columns))
     turbines = spans.groupBy("asset_id").agg(
         F.min("first_reading").alias("first_reading"), F.max("records_end").alias("records_end")
     )
@@ -86,6 +92,18 @@ def glob_as_regex(pattern: str) -> str:
         for character in pattern
     )
     return f"^{escaped}$"
+
+
+def _flags(store: TableStore, source: Source, failures: FlagColumn, silver: DataFrame) -> DataFrame:
+    """Whether each reading of silver carries the failure flag; only bronze holds it."""
+    lines = store.read(bronze(source.name))
+    layouts = layouts_in_bronze(store, source, lines)
+    files = store.spark.createDataFrame([layout.as_row() for layout in layouts], LAYOUT_SCHEMA)
+    rows = lines.transform(to_rows, files, source, common_positions(layouts))
+    is_failed = F.coalesce(F.trim(raw_name(source, failures.column)) == failures.failed_value, F.lit(False))
+    flagged = rows.select("_source_file", "_source_row", is_failed.alias("is_failed"))
+    readings = silver.where(F.col("_source") == source.name).select("asset_id", "event_time", "_source_file", "_source_row")
+    return readings.join(flagged, on=["_source_file", "_source_row"], how="inner")
 
 
 def _written_events(store: TableStore, source: Source, log: EventLog, spans: DataFrame) -> DataFrame:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from turbine_health.io.delta import TableStore
-from turbine_health.pipelines.ingest_batch import common_positions, write_changed_hours
+from turbine_health.pipelines.bronze_layouts import layouts_in_bronze
+from turbine_health.pipelines.ingest_batch import write_changed_hours
 from turbine_health.pipelines.ingest_lives import update_lives
 from turbine_health.pipelines.ingest_silver import Received, find_superseded, neighbours_of, write_silver
 from turbine_health.settings import Settings
 from turbine_health.sources import Source
 from turbine_health.tables import CHANGED_HOURS, INGEST_RUNS, QUARANTINE, bronze
-from turbine_health.transforms.layouts import LAYOUT_SCHEMA, Layout, layout_of
+from turbine_health.transforms.layouts import LAYOUT_SCHEMA, common_positions
 from turbine_health.transforms.quality import in_place, to_judged_rows
 from turbine_health.transforms.superseding import to_hours
 
@@ -55,7 +56,7 @@ def readmit(store: TableStore, settings: Settings) -> ReadmitSummary:
 def _readmit_source(store: TableStore, settings: Settings, source: Source) -> ReadmitSummary:
     started = datetime.now(timezone.utc)
     waiting = store.read(QUARANTINE).where((F.col("_source") == source.name) & ~_is_superseded()).persist()
-    layouts = _layouts(store, source, waiting)
+    layouts = layouts_in_bronze(store, source, waiting)
     files = store.spark.createDataFrame([layout.as_row() for layout in layouts], LAYOUT_SCHEMA)
     lines = waiting.select(*bronze(source.name).schema.names)
     rows = lines.transform(to_judged_rows, files, source, common_positions(layouts), settings.ingest.max_future_minutes)
@@ -85,23 +86,6 @@ def _move(received: Received) -> tuple[int, int]:
     write_changed_hours(received).unpersist()
     store.delete(good, QUARANTINE)
     return received.totals.rows - superseded.of_batch, superseded.of_batch
-
-
-def _layouts(store: TableStore, source: Source, waiting: DataFrame) -> list[Layout]:
-    """How to read each file with a row in quarantine, from its first line in bronze."""
-    files = waiting.select("_source_file").distinct()
-    first_lines = (
-        store.read(bronze(source.name))
-        .join(F.broadcast(files), on="_source_file", how="left_semi")
-        .groupBy("_source_file")
-        .agg(F.min_by("value", "_source_row").alias("line"), F.min("_ingested_at").alias("came"))
-        .orderBy("came", "_source_file")
-        .collect()
-    )
-    return [
-        layout_of(source, row["_source_file"], place, row["line"], unreadable=row["line"] is None)
-        for place, row in enumerate(first_lines)
-    ]
 
 
 def _record(received: Received, files: int, started: datetime, moved: int, superseded: int) -> None:

@@ -71,6 +71,31 @@ def failures_at_last_reading(spans: DataFrame, source_name: str, step: timedelta
     )
 
 
+def failures_while_flagged(flags: DataFrame, source_name: str) -> DataFrame:
+    """A turbine has failed from the first reading that carries the flag until the first one after that does not.
+
+    Grain: one row per stretch of flagged readings.
+
+    Args:
+        flags: Needs `asset_id`, `event_time` (unique per turbine) and `is_failed`.
+        source_name: For `_source`.
+
+    Returns:
+        Columns of `silver.asset_events`; `ended_at` is null while the last reading carries the flag.
+    """
+    in_time = Window.partitionBy("asset_id").orderBy("event_time")
+    is_turn = F.col("is_failed") != F.coalesce(F.lag("is_failed").over(in_time), F.lit(False))
+    turns = flags.withColumn("_is_turn", is_turn).where("_is_turn")
+    return turns.withColumn("ended_at", F.lead("event_time").over(in_time)).where("is_failed").select(
+        "asset_id",
+        F.lit("failure").alias("event_type"),
+        F.col("event_time").alias("started_at"),
+        "ended_at",
+        F.lit(None).cast("string").alias("component"),
+        F.lit(source_name).alias("_source"),
+    )  # fmt: skip
+
+
 def _event_rules() -> list[Rule]:
     is_type = F.coalesce(F.col("event_type").isin(*EVENT_TYPES), F.lit(False))
     ends_early = F.col("ended_at") < F.col("started_at")

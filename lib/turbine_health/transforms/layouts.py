@@ -101,6 +101,12 @@ def refuse_unless_some_fit(source: Source, layouts: Sequence[Layout]) -> None:
         )
 
 
+def common_positions(layouts: Sequence[Layout]) -> tuple[int, ...] | None:
+    """Where the described columns stand, if that is the same in all files that can be read; else None."""
+    found = {layout.positions for layout in layouts if layout.problem is None and layout.positions}
+    return next(iter(found)) if len(found) == 1 else None
+
+
 def split_header(line: str, delimiter: str, quote: str) -> list[str]:
     """Column names of a header line, without blanks around them."""
     line = line.removeprefix("\ufeff").replace("\0", "")

@@ -1,0 +1,28 @@
+"""How to read files that were taken in earlier, from what bronze holds of them."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from turbine_health.io.delta import TableStore
+from turbine_health.sources import Source
+from turbine_health.tables import bronze
+from turbine_health.transforms.layouts import Layout, layout_of
+
+
+def layouts_in_bronze(store: TableStore, source: Source, rows: DataFrame) -> list[Layout]:
+    """How to read each `_source_file` of `rows`, in the order in which the files came; from their first lines."""
+    files = rows.select("_source_file").distinct()
+    first_lines = (
+        store.read(bronze(source.name))
+        .join(F.broadcast(files), on="_source_file", how="left_semi")
+        .groupBy("_source_file")
+        .agg(F.min_by("value", "_source_row").alias("line"), F.min("_ingested_at").alias("came"))
+        .orderBy("came", "_source_file")
+        .collect()
+    )
+    return [
+        layout_of(source, row["_source_file"], place, row["line"], unreadable=row["line"] is None)
+        for place, row in enumerate(first_lines)
+    ]

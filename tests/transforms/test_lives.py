@@ -1,0 +1,130 @@
+"""From events to lives."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from builders import events, utc
+from pyspark.sql import functions as F
+
+from turbine_health.sources import EventLog
+from turbine_health.transforms.events import failures_at_last_reading, failures_while_flagged, to_judged_events
+from turbine_health.transforms.lives import to_lives, to_outages
+
+
+def lives(spark, *entries, first="2024-01-01", end="2024-12-31"):
+    """(start, end, failed, running, mode) of each life of T07, days as month-day."""
+    spans = spark.createDataFrame(
+        [("T07", utc(first), utc(end))], "asset_id STRING, first_reading TIMESTAMP, records_end TIMESTAMP"
+    )
+    found = spans.transform(to_lives, events(spark, *entries).transform(to_outages)).orderBy("life_number")
+    columns = [F.date_format(name, "MM-dd") for name in ("life_start", "life_end")]
+    rows = found.select(*columns, "ended_in_failure", "is_running", "failure_mode", "life_number").collect()
+    assert [row["life_number"] for row in rows] == list(range(1, len(rows) + 1))
+    return [tuple(row)[:5] for row in rows]
+
+
+def failed(start, end=None, mode="gearbox", kind="failure"):
+    return ("T07", kind, start, end, mode)
+
+
+def test_a_turbine_without_events_has_one_running_life(spark):
+    assert lives(spark) == [("01-01", "12-31", False, True, None)]
+
+
+def test_a_failure_ends_a_life_and_its_repair_starts_the_next(spark):
+    assert lives(spark, failed("2024-03-01", "2024-03-05")) == [
+        ("01-01", "03-01", True, False, "gearbox"), ("03-05", "12-31", False, True, None),
+    ]  # fmt: skip
+
+
+def test_overlapping_failures_are_one_outage_of_the_first_component(spark):
+    entries = [failed("2024-03-01", "2024-03-05"), failed("2024-03-02", "2024-03-06", "generator")]
+    assert lives(spark, *entries) == [("01-01", "03-01", True, False, "gearbox"), ("03-06", "12-31", False, True, None)]
+
+
+def test_a_last_failure_without_an_end_leaves_the_turbine_down(spark):
+    assert lives(spark, failed("2024-03-01")) == [("01-01", "03-01", True, False, "gearbox")]
+
+
+def test_an_unknown_end_before_another_failure_starts_the_next_life_at_once(spark):
+    assert lives(spark, failed("2024-03-01"), failed("2024-05-01", "2024-05-02"))[:2] == [
+        ("01-01", "03-01", True, False, "gearbox"), ("03-01", "05-01", True, False, "gearbox"),
+    ]  # fmt: skip
+
+
+def test_a_repair_entry_ends_the_open_failure_before_it(spark):
+    assert lives(spark, failed("2024-03-01"), failed("2024-03-04", "2024-03-06", None, "repair")) == [
+        ("01-01", "03-01", True, False, "gearbox"), ("03-06", "12-31", False, True, None),
+    ]  # fmt: skip
+
+
+def test_a_repair_without_a_failure_ends_a_life_as_censored(spark):
+    assert lives(spark, failed("2024-03-01", "2024-03-02", "gearbox", "repair")) == [
+        ("01-01", "03-01", False, False, None), ("03-02", "12-31", False, True, None),
+    ]  # fmt: skip
+
+
+def test_maintenance_and_stops_end_no_life(spark):
+    entries = [failed("2024-03-01", "2024-03-02", None, "maintenance"), failed("2024-04-01", None, None, "stop")]
+    assert lives(spark, *entries) == [("01-01", "12-31", False, True, None)]
+
+
+def test_entries_out_of_order_give_the_same_lives(spark):
+    entries = [failed("2024-03-01", "2024-03-05"), failed("2024-06-01", "2024-06-05")]
+    assert lives(spark, *reversed(entries)) == lives(spark, *entries)
+
+
+def test_a_failure_before_the_first_reading_only_moves_the_start(spark):
+    assert lives(spark, failed("2023-12-01", "2024-02-01")) == [("02-01", "12-31", False, True, None)]
+
+
+def test_the_step_after_the_last_reading_of_a_series_is_its_failure(spark):
+    spans = spark.createDataFrame([("E1", utc("2000-01-05"), True), ("E2", utc("2000-01-05"), False)],
+                                  "asset_id STRING, last_reading TIMESTAMP, ends_in_failure BOOLEAN")  # fmt: skip
+    found = failures_at_last_reading(spans, "tests", timedelta(days=1)).collect()
+    assert [(row["asset_id"], str(row["started_at"])) for row in found] == [("E1", "2000-01-06 00:00:00")]
+
+
+def test_a_turbine_has_failed_while_its_readings_carry_the_flag(spark):
+    days = [(1, False), (2, True), (3, True), (4, False), (5, True)]
+    rows = [("T07", utc(f"2024-01-0{day}"), is_failed) for day, is_failed in days]
+    flags = spark.createDataFrame(rows, "asset_id STRING, event_time TIMESTAMP, is_failed BOOLEAN")
+    found = failures_while_flagged(flags, "tests").orderBy("started_at").collect()
+    assert [(row["started_at"].day, row["ended_at"] and row["ended_at"].day) for row in found] == [(2, 4), (5, None)]
+
+
+LOG = EventLog(path="x", type_column="type", started_column="from", ended_column="to")
+
+
+def codes(spark, *entries, known=True):
+    rows = [(*entry, known, place, "{}") for place, entry in enumerate(entries)]
+    names = ["asset_id", "type", "component", "from", "to", "is_known_asset", "_source_row", "value"]
+    schema = ", ".join(
+        f"`{name}` {kind}" for name, kind in zip(names, ["STRING"] * 5 + ["BOOLEAN", "BIGINT", "STRING"], strict=True)
+    )
+    judged = spark.createDataFrame(rows, schema).transform(to_judged_events, LOG, "tests").orderBy("_source_row")
+    return [[reason.partition(":")[0] for reason in row["reasons"]] for row in judged.collect()]
+
+
+def test_a_good_entry_has_no_reasons(spark):
+    assert codes(spark, ("T07", "Failure", "gearbox", "2024-01-01 10:00:00", "")) == [[]]
+
+
+def test_a_bad_entry_keeps_all_its_reasons(spark):
+    assert codes(spark, (None, "lunch", None, "soon", "never")) == [
+        ["missing_asset", "unknown_type", "unreadable_time", "unreadable_time"]
+    ]
+
+
+def test_an_entry_that_ends_before_it_starts_does_not_count(spark):
+    assert codes(spark, ("T07", "failure", None, "2024-01-02", "2024-01-01")) == [["end_before_start"]]
+
+
+def test_of_a_repeated_entry_the_last_one_written_counts(spark):
+    entry = ("T07", "failure", None, "2024-01-02", "2024-01-03")
+    assert codes(spark, entry, entry) == [["superseded"], []]
+
+
+def test_an_entry_of_a_turbine_without_readings_is_unknown(spark):
+    assert codes(spark, ("T00", "failure", None, "2024-01-02", ""), known=False) == [["unknown_asset"]]
