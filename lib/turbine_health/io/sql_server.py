@@ -1,0 +1,132 @@
+"""Spark's Thrift server on the lake's tables, by name and for reading only."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from typing import Any
+
+from pyspark import java_gateway
+from pyspark.sql import SparkSession
+
+from turbine_health.io.session import jars_folder
+from turbine_health.io.sql_names import naming_statements, tables_of
+from turbine_health.settings import SparkSettings
+
+logger = logging.getLogger("turbine_health")
+
+LOOK_FOR_TABLES_SECONDS = 30
+# What a client may ask beside queries. Everything else that is a command is refused, new ones of later
+# versions too.
+READING_COMMANDS = frozenset({
+    "DescribeColumn", "DescribeColumnCommand", "DescribeDatabaseCommand", "DescribeDeltaDetailCommand",
+    "DescribeDeltaHistory", "DescribeDeltaHistoryCommand", "DescribeFunctionCommand", "DescribeNamespace",
+    "DescribeQueryCommand", "DescribeRelation", "DescribeTableCommand", "ExplainCommand", "SetCatalogAndNamespace",
+    "SetCommand", "SetNamespaceCommand", "ShowCatalogsCommand", "ShowColumns", "ShowColumnsCommand", "ShowCreateTable",
+    "ShowCreateTableCommand", "ShowCurrentNamespaceCommand", "ShowFunctions", "ShowFunctionsCommand", "ShowNamespaces",
+    "ShowNamespacesCommand", "ShowPartitions", "ShowTableProperties", "ShowTablePropertiesCommand", "ShowTables",
+    "ShowTablesCommand", "ShowViews", "ShowViewsCommand",
+})  # fmt: skip
+
+
+def prepared_for_clients(settings: SparkSettings, host: str, port: int) -> SparkSettings:
+    """The session's settings with what a server needs before the JVM starts; `host` and `port` are to listen on."""
+    # The threads that serve clients see only what is on the JVM's own class path, where these stand before
+    # Spark's: its own Jackson is newer and must stay.
+    jars = sorted(str(path) for path in (jars_folder() / "jars").glob("*.jar") if "jackson" not in path.name)
+    conf = {
+        "spark.driver.extraClassPath": os.pathsep.join(jars),
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.hadoop.hive.server2.thrift.bind.host": host,
+        "spark.hadoop.hive.server2.thrift.port": str(port),
+        "spark.driver.extraJavaOptions": "-Dderby.stream.error.file=/dev/null",
+    }
+    return settings.model_copy(update={"conf": {**conf, **settings.conf}})
+
+
+def serve_until_stopped(spark: SparkSession, root: str, address: str) -> str:
+    """Serve until SIGTERM or Ctrl-C; returns a sentence on what was served.
+
+    The server has a session of its own, which names the tables. Its clients' sessions are made from
+    that one and share its names; each of theirs, and only theirs, checks every statement before it runs.
+
+    Raises:
+        TableError: There is no table at all.
+    """
+    jvm: Any = spark._jvm
+    start_callbacks: Any = java_gateway.ensure_callback_server_started
+    start_callbacks(spark.sparkContext._gateway)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    builder = jvm.org.apache.spark.sql.classic.SparkSession.builder()
+    session = builder.withExtensions(_Extensions(jvm)).create()
+    named = _name_tables(session, root, set())
+    thrift = getattr(getattr(jvm.org.apache.spark.sql.hive.thriftserver, "HiveThriftServer2$"), "MODULE$")
+    server = thrift.startWithSparkSession(session, False)
+    logger.info("serving %d tables for reading at jdbc:hive2://%s/ — stop with Ctrl-C", len(named), address)
+    try:
+        while True:
+            time.sleep(LOOK_FOR_TABLES_SECONDS)
+            named |= _name_tables(session, root, named)
+    except KeyboardInterrupt:
+        server.stop()
+    return f"served {len(named)} tables at {address}"
+
+
+def _name_tables(session: Any, root: str, known: set[str]) -> set[str]:
+    """Make tables known that are not yet; returns their names."""
+    tables = [table for table in tables_of(root) if f"{table.layer}.{table.name}" not in known]
+    for statement in naming_statements(tables) if tables else []:
+        session.sql(statement)
+    return {f"{table.layer}.{table.name}" for table in tables}
+
+
+class _Extensions:
+    """scala.Function1: adds the check to every session of the server."""
+
+    def __init__(self, jvm: Any) -> None:
+        self._rules = _RulePerSession(jvm)
+
+    def apply(self, extensions: Any) -> None:
+        extensions.injectCheckRule(self._rules)
+
+    class Java:
+        implements = ("scala.Function1",)
+
+
+class _RulePerSession:
+    """scala.Function1: the check that a session makes of its statements."""
+
+    def __init__(self, jvm: Any) -> None:
+        self._jvm = jvm
+        self._own: Any = None
+
+    def apply(self, session: Any) -> _Check:
+        # The first session with these rules is the server's own, which names the tables.
+        self._own = self._own or session
+        return _Check(self._jvm, checks=not session.equals(self._own))
+
+    class Java:
+        implements = ("scala.Function1",)
+
+
+class _Check:
+    """scala.Function1: refuses a plan with a command in it that does more than read."""
+
+    def __init__(self, jvm: Any, checks: bool) -> None:
+        self._jvm = jvm
+        self._checks = checks
+
+    def apply(self, plan: Any) -> None:
+        if not self._checks or not plan.containsPattern(self._command()):
+            return
+        command = plan.getClass().getSimpleName()
+        if command not in READING_COMMANDS:
+            raise PermissionError(f"this server is for reading only; it does not run {command}")
+
+    def _command(self) -> Any:
+        return self._jvm.org.apache.spark.sql.catalyst.trees.TreePattern.COMMAND()
+
+    class Java:
+        implements = ("scala.Function1",)
