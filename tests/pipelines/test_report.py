@@ -113,7 +113,7 @@ def test_a_second_report_writes_the_same_page(spark, told, tracker, written):
     assert Path(again.page).read_bytes() == before
 
 
-def test_a_page_for_fewer_turbines_says_how_many_it_leaves_out(spark, told, tracker, written, tmp_path):
+def test_a_page_for_fewer_turbines_says_how_many_it_leaves_out_and_counts_them(spark, told, tracker, written, tmp_path):
     short = told.model_copy(
         update={
             "report": told.report.model_copy(update={"page_turbines": 1}),
@@ -121,7 +121,9 @@ def test_a_page_for_fewer_turbines_says_how_many_it_leaves_out(spark, told, trac
         }
     )
     summary = report(TableStore(spark, told.storage), tracker, short)
-    assert "2 less urgent turbines are not on this page" in Path(summary.page).read_text(encoding="utf-8")
+    page = Path(summary.page).read_text(encoding="utf-8")
+    assert "2 less urgent turbines are not on this page" in page
+    assert "<dt>Without fresh data</dt><dd>1</dd>" in page
 
 
 def test_a_lake_without_predictions_says_which_job_comes_first(store, tracker, told):

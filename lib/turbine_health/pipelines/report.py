@@ -55,7 +55,7 @@ def report(store: TableStore, tracker: Tracker, settings: Settings) -> ReportSum
     """Write the fleet page and gather the summary. The same tables give the same page, byte for byte."""
     logger.info("reading predictions, signals and events")
     frames = gather(store, settings)
-    logger.info("drawing the %d most urgent of %d turbines", len(frames.newest), frames.turbines_in_all)
+    logger.info("drawing the %d most urgent of %d turbines", len(frames.newest), frames.totals.turbines)
     links = {"Exploration": EXPLORATION_PAGE} if (_folder(settings.storage) / EXPLORATION_PAGE).exists() else {}
     page = fleet_page(frames, _signal_titles(settings), serving_models(tracker), links)
     path = write_page(settings.storage, FLEET_PAGE, page)
@@ -65,8 +65,7 @@ def report(store: TableStore, tracker: Tracker, settings: Settings) -> ReportSum
         "turbines": _turbines(frames.newest.head(settings.report.top_turbines)),
         "pages": {"fleet": str(path)} | {name.lower(): str(path.parent / file) for name, file in links.items()},
     }
-    alerts = int(frames.newest["is_alert"].eq(True).sum())
-    return ReportSummary(frames.turbines_in_all, alerts, str(path), overview, contests(tracker))
+    return ReportSummary(frames.totals.turbines, frames.totals.alerts, str(path), overview, contests(tracker))
 
 
 def write_page(storage: StorageSettings, name: str, page: str) -> Path:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import datetime, timedelta
 
 import pandas as pd
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.errors import DataError
 from turbine_health.feature_tables import signal_cells
 from turbine_health.io.delta import TableStore
 from turbine_health.monitor_tables import REALISED_METRICS
-from turbine_health.reporting.fleet_page import FleetFrames
+from turbine_health.reporting.fleet_page import FleetFrames, FleetTotals
 from turbine_health.settings import Settings
 from turbine_health.tables import (
     ASSET_EVENTS,
@@ -49,21 +50,21 @@ def gather(store: TableStore, settings: Settings) -> FleetFrames:
     """
     failures, lives_left = store.read(FAILURE_PREDICTIONS), store.read(TIME_TO_FAILURE_PREDICTIONS)
     everyone = to_newest_predictions(failures, lives_left, settings.costs)
-    totals = everyone.agg(F.count("*").alias("turbines"), F.max("window_end").alias("as_of")).first()
-    if totals is None or totals["as_of"] is None:
+    state = everyone.agg(F.max("window_end").alias("as_of"), *_totals()).first()
+    if state is None or state["as_of"] is None:
         raise DataError("no turbine has been scored yet", where="gold.failure_predictions", hint="run jobs/predict.py first")
     newest = _most_urgent(everyone, settings.report.page_turbines).toPandas()
-    shown, since = list(newest["asset_id"]), totals["as_of"] - timedelta(days=settings.report.signal_days)
+    shown, since = list(newest["asset_id"]), state["as_of"] - timedelta(days=settings.report.signal_days)
     daily = to_daily_signals(store.read(signal_cells(settings.feature_signals)), drawn_signals(settings), since).cache()
     return FleetFrames(
         newest=newest,
-        turbines_in_all=int(totals["turbines"]),
+        totals=FleetTotals(**{field.name: state[field.name] for field in fields(FleetTotals)}),
         history=to_prediction_history(failures, lives_left, shown, since).toPandas(),
         daily=daily.filter(F.col("asset_id").isin(*shown)).orderBy("asset_id", "day").toPandas(),
         fleet=to_fleet_medians(daily, drawn_signals(settings)).toPandas(),
         events=_events(store, shown, since),
         monthly=_monthly(store),
-        flags=_flag_shares(store, settings, totals["as_of"]),
+        flags=_flag_shares(store, settings, state["as_of"]),
         quarantine=_or_nothing(store, QUARANTINE, to_quarantine_counts),
         batches=_or_nothing(store, INGEST_RUNS, lambda runs: runs.orderBy(F.col("finished_at").desc()).limit(BATCHES)),
     )
@@ -72,6 +73,18 @@ def gather(store: TableStore, settings: Settings) -> FleetFrames:
 def drawn_signals(settings: Settings) -> tuple[str, ...]:
     """Signals that the pages draw for each turbine."""
     return settings.report.signals or settings.feature_signals[:MOST_SIGNALS]
+
+
+def _totals() -> list[Column]:
+    """Aggregates named like the fields of `FleetTotals`."""
+    stake = F.col("cost_at_stake")
+    return [
+        F.count("*").alias("turbines"),
+        F.count_if("is_alert").alias("alerts"),
+        F.coalesce(F.sum("failure_probability"), F.lit(0.0)).alias("expected_failures"),
+        F.coalesce(F.sum(F.when(stake > 0, stake)), F.lit(0.0)).alias("cost_at_stake"),
+        F.count_if(F.col("quality_status") != "ok").alias("without_fresh_data"),
+    ]
 
 
 def _most_urgent(newest: DataFrame, count: int) -> DataFrame:

@@ -13,12 +13,24 @@ from turbine_health.reporting.pages import render
 
 
 @dataclass(frozen=True)
+class FleetTotals:
+    """The whole fleet now, also those turbines that the page leaves out."""
+
+    turbines: int
+    alerts: int
+    expected_failures: float
+    cost_at_stake: float
+    """Where a visit saves more than it costs."""
+    without_fresh_data: int
+
+
+@dataclass(frozen=True)
 class FleetFrames:
     """Everything on the page, as small frames. Times are UTC."""
 
     newest: pd.DataFrame
     """One row per turbine, most urgent first: columns of `to_newest_predictions`."""
-    turbines_in_all: int
+    totals: FleetTotals
     history: pd.DataFrame
     """Columns of `to_prediction_history`, by turbine and time."""
     daily: pd.DataFrame
@@ -50,7 +62,7 @@ def fleet_page(
     """
     newest = frames.newest
     turbines = [_turbine(row, frames, signals, place) for place, row in enumerate(_records(newest))]
-    hidden = frames.turbines_in_all - len(turbines)
+    hidden = frames.totals.turbines - len(turbines)
     return render(
         "fleet.html",
         title="Turbines to look at",
@@ -119,15 +131,14 @@ def _event_words(event: Mapping[str, Any]) -> str:
 
 
 def _facts(frames: FleetFrames) -> dict[str, str]:
-    newest = frames.newest
-    stake = newest["cost_at_stake"].clip(lower=0).sum()
+    totals = frames.totals
     return {
-        "Turbines": f"{frames.turbines_in_all:,}",
-        "Alerts now": f"{int(newest['is_alert'].eq(True).sum()):,}",
-        "Failures to expect": f"{newest['failure_probability'].sum():.1f}",
-        "Cost at stake": f"{stake:,.0f}",
-        "Without fresh data": f"{int((newest['quality_status'] != 'ok').sum()):,}",
-        "Failure model": " ".join(sorted({f"version {version}" for version in newest["model_version"]})),
+        "Turbines": f"{totals.turbines:,}",
+        "Alerts now": f"{totals.alerts:,}",
+        "Failures to expect": f"{totals.expected_failures:.1f}",
+        "Cost at stake": f"{totals.cost_at_stake:,.0f}",
+        "Without fresh data": f"{totals.without_fresh_data:,}",
+        "Failure model": " ".join(sorted({f"version {version}" for version in frames.newest["model_version"]})),
     }
 
 
