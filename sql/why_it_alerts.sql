@@ -6,11 +6,11 @@ WITH newest AS (
 SELECT
   prediction.asset_id,
   ROUND(prediction.failure_probability, 3) AS failure_probability,
-  position + 1 AS place,
+  number + 1 AS place,
   ROUND(reason.contribution, 4) AS contribution,
   reason.words
 FROM gold.failure_predictions AS prediction
 INNER JOIN newest ON newest.window_end = prediction.window_end
-LATERAL VIEW POSEXPLODE(prediction.reasons) AS position, reason
+LATERAL VIEW POSEXPLODE(prediction.reasons) explained AS number, reason
 WHERE prediction.model_role = 'champion' AND reason.contribution > 0
 ORDER BY prediction.failure_probability DESC, prediction.asset_id, place
