@@ -69,12 +69,19 @@ def runs(client) -> dict[str, Run]:
 
 
 @pytest.fixture(scope="module")
-def test_rows(walk, runs) -> Any:
-    """Rows of the test part, by what the run says of itself: table version, first day of the test."""
+def serving(client, runs) -> dict[str, Any]:
+    run_id = runs["Turbine_Failure_Prediction_Classification"].info.run_id
+    return dict(json.loads(Path(client.download_artifacts(run_id, "serving.json")).read_text()))
+
+
+@pytest.fixture(scope="module")
+def test_rows(walk, runs, serving) -> Any:
+    """Rows of the test part that can be scored, by what the run says of itself: table version, first day, freshness."""
     params = runs["Turbine_Failure_Prediction_Classification"].data.params
-    table = DeltaTable(walk.done.lake / "gold" / "training_examples", version=int(params["table_version"]))
-    rows = table.to_pandas()
-    return rows[rows["window_end"] >= datetime.fromisoformat(params["test_from"])].reset_index(drop=True)
+    rows = DeltaTable(walk.done.lake / "gold" / "training_examples", version=int(params["table_version"])).to_pandas()
+    is_fresh = (rows["data_age_hours"] <= serving["stale_after_hours"]) & (rows["coverage"] >= serving["min_coverage"])
+    is_test = rows["window_end"] >= datetime.fromisoformat(params["test_from"])
+    return rows[is_test & is_fresh].reset_index(drop=True)
 
 
 @pytest.fixture(scope="module")
@@ -121,15 +128,15 @@ def test_a_run_says_what_it_read_and_what_its_forest_was_set_to(runs, experiment
     assert any(name.endswith(".numTrees") or name == "numTrees" for name in run.data.params)
 
 
-def test_the_classifier_metrics_are_those_of_the_rows(client, runs, scored, test_rows):
+def test_the_classifier_metrics_are_those_of_the_rows(runs, serving, scored, test_rows):
     run = runs["Turbine_Failure_Prediction_Classification"]
-    serving = json.loads(Path(client.download_artifacts(run.info.run_id, "serving.json")).read_text())
     # As it is served: votes and probabilities count to five digits.
     votes = five_digits(scored["a_votes"])
     probability = five_digits(np.interp(votes, serving["calibration"]["raw"], serving["calibration"]["probability"]))
     labels = test_rows["failure_within_7d"]
     said = zip(labels, probability >= serving["threshold"], strict=True)
     pairs = [(label == 1, bool(alert)) for label, alert in said if label in (0, 1)]
+    assert len(pairs) == int(run.data.params["test_rows"])
     tp, fp = pairs.count((True, True)), pairs.count((False, True))
     fn, tn = pairs.count((True, False)), pairs.count((False, False))
     metrics = run.data.metrics
