@@ -95,12 +95,12 @@ def stamped_time(text: Column, timestamps: Timestamps, zone: Column) -> Column:
     else:
         parsed = F.try_to_timestamp(text, F.lit(timestamps.format))
         has_offset = F.lit(bool(re.search(r"[XxZOVz]", re.sub(r"'[^']*'", "", timestamps.format))))
-    if timestamps.time_zone is None and not timestamps.file_time_zones:
-        return parsed
-    known_zone = F.coalesce(zone, F.lit("UTC"))
-    moment = F.to_utc_timestamp(parsed, known_zone)
-    exists = F.from_utc_timestamp(moment, known_zone) == parsed
-    return F.when(has_offset, parsed).when(exists, moment)
+    # A zone written as a literal is looked up once, one in a column for every row.
+    zones = {timestamps.time_zone, *timestamps.file_time_zones.values()} - {None, "UTC"}
+    moments = F.when(F.coalesce(zone, F.lit("UTC")) == "UTC", parsed).when(has_offset, parsed)
+    for name in sorted(str(known) for known in zones):
+        moments = moments.when(zone == name, _in_zone(parsed, name))
+    return moments if zones else parsed
 
 
 def number(text: Column, decimal_comma: bool) -> Column:
@@ -115,6 +115,11 @@ def canonical(raw: Column, signal: Signal) -> Column:
     """A raw number in the signal's unit."""
     scaled = raw if signal.scale == 1.0 else raw * F.lit(signal.scale)
     return scaled if signal.offset == 0.0 else scaled + F.lit(signal.offset)
+
+
+def _in_zone(wall_clock: Column, zone: str) -> Column:
+    moment = F.to_utc_timestamp(wall_clock, zone)
+    return F.when(F.from_utc_timestamp(moment, zone) == wall_clock, moment)
 
 
 def _split(value: Column, delimiter: str, quote: str) -> Column:

@@ -66,22 +66,29 @@ def with_health_flags(readings: DataFrame, source: Source, settings: IngestSetti
     """
     reach = Reach.of(source, settings)
     in_time = Window.partitionBy("asset_id").orderBy("event_time")
-    names = [signal.name for signal in source.signals]
-    neighbour = F.struct("event_time", *names)
+    sensors = [signal for signal in source.signals if not signal.expected_constant]
+    neighbour = F.struct("event_time", *[signal.name for signal in source.signals])
     beside = readings.withColumns({
         "_previous": F.lag(neighbour, 1).over(in_time),
         "_next": F.lead(neighbour, 1).over(in_time),
     })  # fmt: skip
-    sensors = [signal for signal in source.signals if not signal.expected_constant]
-    so_far = in_time.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    since = {
-        _since(signal): F.last(F.when(_is_new_value(signal, reach), F.col("event_time")), ignorenulls=True).over(so_far)
+    # Only what is found beside a reading goes on to the next window, not the readings beside it.
+    spikes = [
+        F.when(_is_spike(signal, source, settings, reach), F.lit(f"{signal.name}:spike"))
         for signal in sensors
-    }
-    dated = beside.withColumns(since) if since else beside
-    flags = [flag for signal in sensors for flag in _signal_flags(signal, source, settings, reach)]
-    flags.append(F.when(_is_gap(source, reach), F.lit("asset:gap")))
-    return dated.withColumn("_health_flags", F.concat_ws(SEPARATOR, *flags)).drop("_previous", "_next", *since)
+        if _may_spike(signal, source)
+    ]
+    judged = beside.select(
+        *readings.columns,
+        F.concat_ws(SEPARATOR, *spikes, F.when(_is_gap(source, reach), F.lit("asset:gap"))).alias("_beside_flags"),
+        *[F.when(_is_new_value(signal, reach), F.col("event_time")).alias(_since(signal)) for signal in sensors],
+    )
+    so_far = in_time.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    since = {_since(signal): F.last(_since(signal), ignorenulls=True).over(so_far) for signal in sensors}
+    dated = judged.withColumns(since) if since else judged
+    stuck = [_stuck_flag(signal, source, reach) for signal in sensors]
+    flags = F.concat_ws(SEPARATOR, *stuck, F.nullif("_beside_flags", F.lit("")))
+    return dated.withColumn("_health_flags", flags).drop("_beside_flags", *since)
 
 
 def value_flags(flags: str) -> Column:
@@ -102,17 +109,20 @@ def _is_near(other_time: Column, reach: Reach) -> Column:
     return F.abs(F.unix_micros(F.col("event_time")) - F.unix_micros(other_time)) <= _micros(reach.longest_step)
 
 
-def _signal_flags(signal: Signal, source: Source, settings: IngestSettings, reach: Reach) -> list[Column]:
+def _stuck_flag(signal: Signal, source: Source, reach: Reach) -> Column:
     value = F.col(signal.name)
     unchanged = F.unix_micros("event_time") - F.unix_micros(_since(signal))
-    is_stuck = value.isNotNull() & _is_moving(signal, source) & (unchanged >= _micros(reach.same_value))
+    is_stuck = (unchanged >= _micros(reach.same_value)) & value.isNotNull() & _is_moving(signal, source)
+    frozen = F.lit(f"{signal.name}:frozen")
     if signal.valid_range is None:
-        return [F.when(is_stuck, F.lit(f"{signal.name}:frozen"))]
-    is_at_limit = value.isin(*signal.valid_range)
-    stuck = F.when(is_stuck & is_at_limit, F.lit(f"{signal.name}:flat_at_limit")).when(is_stuck, F.lit(f"{signal.name}:frozen"))
-    if signal.name in (source.power_signal, source.wind_signal) or _is_direction(signal):
-        return [stuck]
-    return [stuck, F.when(_is_spike(signal, source, settings, reach), F.lit(f"{signal.name}:spike"))]
+        return F.when(is_stuck, frozen)
+    at_limit = F.when(value.isin(*signal.valid_range), F.lit(f"{signal.name}:flat_at_limit")).otherwise(frozen)
+    return F.when(is_stuck, at_limit)
+
+
+def _may_spike(signal: Signal, source: Source) -> bool:
+    is_gusty = signal.name in (source.power_signal, source.wind_signal)
+    return signal.valid_range is not None and not is_gusty and not _is_direction(signal)
 
 
 def _is_direction(signal: Signal) -> bool:
