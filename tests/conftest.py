@@ -18,9 +18,9 @@ SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    settings = SparkSettings(
-        master="local[2]", shuffle_partitions=1, driver_memory="2g", conf={"spark.default.parallelism": "2"}
-    )
+    # On so little data the optimising compiler takes half of the processor and never earns it back.
+    conf = {"spark.default.parallelism": "2", "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"}
+    settings = SparkSettings(master="local[2]", shuffle_partitions=1, driver_memory="2g", conf=conf)
     with spark_session("tests", settings) as session:
         yield session
 
