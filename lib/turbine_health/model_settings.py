@@ -24,7 +24,7 @@ class SplitSettings(Section):
 
 
 class ForestSettings(Section):
-    """One forest. Defaults by measurement, see docs/benchmarks.md."""
+    """One forest. Defaults by measurement, see docs/models.md."""
 
     trees: int = Field(60, ge=1, le=2_000)
     depth: int = Field(8, ge=1, le=30)
@@ -42,7 +42,7 @@ class ModelSettings(Section):
     classifier: ForestSettings = ForestSettings()
     regressor: ForestSettings = ForestSettings()
     time_to_failure_cap_days: float | None = Field(
-        60, gt=0, description="Days left are capped here in training: far failures look alike. Null: not capped."
+        30, gt=0, description="Days left are capped here: no sensor tells failures further off apart. Null: not capped."
     )
     linear_answer_penalty: float | None = Field(
         None,
@@ -96,7 +96,7 @@ class CostSettings(Section):
 class EvaluationSettings(Section):
     """What the scores are made of, and what a model must prove before it scores the fleet."""
 
-    resamplings: int = Field(400, ge=20, le=10_000, description="Draws of whole turbines behind each confidence interval.")
+    resamplings: int = Field(200, ge=20, le=10_000, description="Draws of whole turbines behind each confidence interval.")
     confidence: float = Field(0.9, gt=0, lt=1)
     random_reference: bool = Field(True, description="Also score the optimistic split of random rows; one more fit a head.")
     inspections_per_day: tuple[int, ...] = Field((1, 3), description="Turbines that can be visited a day, for top-k scores.")

@@ -118,7 +118,7 @@ def test_a_span_scores_every_window_in_it(plant):
     last = windows.agg(F.max("window_end")).head()[0]
     start = last - timedelta(days=2)
     expected = windows.where(F.col("window_end") >= F.lit(start)).count()
-    assert plant.predict(start=start).rows == expected == 33
+    assert plant.predict(start=start).rows == expected > 20
 
 
 @pytest.fixture

@@ -76,7 +76,9 @@ def failure_scores(scored: DataFrame, judging: Judging) -> dict[str, FailureScor
     counts = score_counts(scored, VIEW).toPandas()
     totals = totals_by_view(scored, VIEW, judging.horizon_days, judging.hours_per_row)
     sums = resampled_sums(totals.transform(with_cost, judging.costs), [*TOTALS, "cost"], evaluation.resamplings, by=[VIEW])
-    areas = resampled_average_precision(scored, VIEW, counts, evaluation.resamplings)
+    # Where scores are cut must not depend on whether there is a champion to compare with.
+    own = counts[counts[VIEW] != CHAMPION_VIEW]
+    areas = resampled_average_precision(scored, VIEW, own, evaluation.resamplings)
     lead_times = lead_time_counts(to_failures(scored, VIEW, judging.horizon_days), VIEW)
     return {
         str(view): _failure_scores(
@@ -95,28 +97,32 @@ def time_scores(scored: DataFrame, evaluation: EvaluationSettings) -> tuple[dict
 
     Args:
         scored: Cached. Needs `view`, `asset_id`, `raw_time_to_failure_days`, `actual_days` (capped; null: not on record),
-            `time_to_failure_days`.
+            `time_to_failure_days`, `days_known` (capped; also the cap itself for lives known to have run so long).
         evaluation: Draws and confidence.
 
     Returns:
-        View → mae, mse, rmse, r2_score, rows, `_low` and `_high` of mae and rmse, and `<metric>_uncapped`; and the mean
-        absolute error of every drawn fleet, one column a view.
+        View → mae, mse, rmse, r2_score, rows, `_low` and `_high` of mae and rmse, and `<metric>_uncapped`,
+        `<metric>_known`; and rmse_known of every drawn fleet, one column a view. Only the last two are fair to healthy
+        turbines: a failure on record at the end of the records came soon, or it would not be on record.
     """
     raw = "raw_time_to_failure_days"
     capped = resampled_sums(error_sums(scored, VIEW, raw, "actual_days"), ERROR_SUMS, evaluation.resamplings, by=[VIEW])
+    known = resampled_sums(error_sums(scored, VIEW, raw, "days_known"), ERROR_SUMS, evaluation.resamplings, by=[VIEW])
     uncapped = error_sums(scored, VIEW, raw, "time_to_failure_days").groupBy(VIEW)
     whole = uncapped.agg(*(F.sum(name).alias(name) for name in ERROR_SUMS)).toPandas().set_index(VIEW)
     metrics: dict[str, Metrics] = {}
-    draws: dict[str, pd.Series[float]] = {}
     for view, sums in capped.groupby(VIEW):
         errors = pd.DataFrame({"mae": sums["absolute"] / sums["rows"], "rmse": np.sqrt(sums["squared"] / sums["rows"])})
         errors = errors.set_index(sums["draw"])
         ends = {name: interval_of(errors[name], evaluation.confidence) for name in ("mae", "rmse")}
         first = sums[sums["draw"] == 0].iloc[0]
-        not_capped = {f"{name}_uncapped": value for name, value in error_metrics(whole.loc[view]).items()}
-        metrics[str(view)] = {**error_metrics(first), "rows": float(first["rows"]), **as_ends(ends), **not_capped}
-        draws[str(view)] = errors["mae"]
-    return metrics, pd.DataFrame(draws)
+        others = {"uncapped": whole.loc[view], "known": known[(known[VIEW] == view) & (known["draw"] == 0)].iloc[0]}
+        further = {f"{name}_{kind}": value for kind, row in others.items() for name, value in error_metrics(row).items()}
+        metrics[str(view)] = {**error_metrics(first), "rows": float(first["rows"]), **as_ends(ends), **further}
+    draws: pd.DataFrame = known.assign(rmse=np.sqrt(known["squared"] / known["rows"])).pivot(
+        index="draw", columns=VIEW, values="rmse"
+    )
+    return metrics, draws
 
 
 def as_ends(intervals: Mapping[str, Interval]) -> dict[str, float]:

@@ -94,7 +94,7 @@ def log_time_head(run: TrackedRun, head: TimeHead, held: TrainingSet, register_a
         "model_type": head.model_type,
         "model_source": f"pyspark.ml {installed_version('pyspark')}",
     })  # fmt: skip
-    run.log_metrics({**head.scores[TEST_VIEW], **view_metrics(time_view_table(head)), **head.agreement})
+    run.log_metrics({**head.scores.get(TEST_VIEW, {}), **view_metrics(time_view_table(head)), **head.agreement})
     run.log_metrics(_coverage_metrics(head.coverage))
     run.log_json(head.serving.to_json(), "serving.json")
     sample = _sample(head)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import pandas as pd
 from pyspark.sql import Column, DataFrame
@@ -20,16 +21,17 @@ from turbine_health.models.resampling import interval_of
 from turbine_health.models.scoring import agreed_days, interval_band, is_moved, lower_days, upper_days, with_raw_days
 from turbine_health.models.serving import Interval, RegressorServing
 from turbine_health.models.validation import AGE, age_regressor, out_of_fold, random_reference
-from turbine_health.models.views import CHAMPION_VIEW, RANDOM, TEST_VIEW, VIEW, Metrics, time_scores
+from turbine_health.models.views import CHAMPION_VIEW, RANDOM, TEST_VIEW, UNSEEN, VIEW, Metrics, time_scores
 from turbine_health.pipelines.failure_head import FailureHead, union_of_views, view_rows
 from turbine_health.pipelines.training_set import TrainingSet
+from turbine_health.settings import ModelSettings
 from turbine_health.transforms.splits import LATER, TEST, TRAIN
 
 logger = logging.getLogger("turbine_health")
 
 RAW, ACTUAL = "raw_time_to_failure_days", "actual_days"
-MEDIAN, BY_AGE = "the median life", "age alone"
-BASELINES = (MEDIAN, BY_AGE)
+MEAN, BY_AGE = "the mean life", "age alone"
+BASELINES = (MEAN, BY_AGE)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class TimeHead:
     scores: Mapping[str, Metrics]
     """View → errors: the test, what the forest had not seen, the baselines, the champion."""
     error_draws: pd.DataFrame
+    """rmse_known of each drawn fleet, one column a view."""
     coverage: pd.DataFrame
     """Share of the truth that the interval held: one row per `view` and `band` (`all` for the whole view)."""
     agreement: Mapping[str, float]
@@ -60,9 +63,7 @@ def train_time_head(held: TrainingSet, failure_head: FailureHead, run: TrackedRu
     cap_days = settings.model.time_to_failure_cap_days
     with run.without_autolog():
         validated = out_of_fold(rows, is_training, side_estimator, settings.split.folds, with_raw_days).cache()
-    interval = fit_interval(
-        validated.where(is_training), settings.model.interval_coverage, settings.model.interval_bands, cap_days
-    )
+    interval = _fit_interval(validated.where(is_training), settings.model)
     estimator = regressor(settings.model)
     forest = estimator.fit(rows.where(is_training))
     served = with_raw_days(rows.where(F.col("part").isin(TEST, LATER)), forest).drop("features")
@@ -73,7 +74,9 @@ def train_time_head(held: TrainingSet, failure_head: FailureHead, run: TrackedRu
                 rows, is_training, is_training, side_estimator, settings.split.test_share, with_raw_days
             )
         views |= _baselines(held, rows, is_training) | _champion(held, tracker)
-    scored = union_of_views({view: _with_actual(frame, cap_days) for view, frame in views.items()}).cache()
+    judged = {view: _with_bounds(frame, interval) for view, frame in views.items()}
+    judged[UNSEEN] = _bounded_by_other_folds(views[UNSEEN], held)
+    scored = union_of_views({view: _with_actual(frame, cap_days) for view, frame in judged.items()}).cache()
     scores, error_draws = time_scores(scored, settings.evaluation)
     test = scored.where(F.col(VIEW) == TEST_VIEW)
     return TimeHead(
@@ -83,7 +86,7 @@ def train_time_head(held: TrainingSet, failure_head: FailureHead, run: TrackedRu
         test=test,
         scores=scores,
         error_draws=error_draws,
-        coverage=_coverage(scored, interval),
+        coverage=_coverage(scored),
         agreement=_agreement(test, failure_head),
         importance=held.importance(feature_gains(forest)),
     )
@@ -98,9 +101,9 @@ def time_verdict(head: TimeHead, failure_head: FailureHead, held: TrainingSet) -
     return judge(
         failures=int(failure_head.scores[TEST_VIEW].metrics["failures"] or 0),
         min_failures=evaluation.min_test_failures,
-        score="mean absolute error in days",
-        value=head.scores.get(TEST_VIEW, {}).get("mae"),
-        baselines={name: head.scores[name]["mae"] for name in BASELINES if name in head.scores},
+        score="root mean squared error in days",
+        value=head.scores.get(TEST_VIEW, {}).get("rmse_known"),
+        baselines={name: head.scores[name]["rmse_known"] for name in BASELINES if name in head.scores},
         difference_to_champion=difference,
     )
 
@@ -119,14 +122,15 @@ def _with_actual(scored: DataFrame, cap_days: float | None) -> DataFrame:
     """Add `actual_days`: what happened, where it is on record, capped like the predictions. Grain: as `scored`."""
     days = F.col("time_to_failure_days")
     capped = days if cap_days is None else F.when(days.isNotNull(), F.least(days, F.lit(float(cap_days))))
-    return scored.select("asset_id", "window_end", DAYS, "time_to_failure_days", RAW, capped.alias(ACTUAL))
+    kept = ("asset_id", "window_end", DAYS, "time_to_failure_days", RAW, "band", "is_held")
+    return scored.select(*kept, capped.alias(ACTUAL))
 
 
 def _baselines(held: TrainingSet, rows: DataFrame, is_training: Column) -> dict[str, DataFrame]:
     """The test with one number for all, and with the turbine's age alone."""
     test = rows.where(F.col("part") == TEST)
-    row = rows.where(is_training).agg(F.median(DAYS).alias("days")).first()
-    views = {MEDIAN: test.withColumn(RAW, F.lit(float(row["days"]) if row else 0.0))}
+    row = rows.where(is_training).agg(F.avg(DAYS).alias("days")).first()
+    views = {MEAN: test.withColumn(RAW, F.lit(float(row["days"]) if row else 0.0))}
     if AGE in held.preparation.slots:
         by_age = age_regressor(held.preparation.slots.index(AGE)).fit(rows.where(is_training))
         views[BY_AGE] = with_raw_days(test, by_age)
@@ -146,13 +150,33 @@ def _champion(held: TrainingSet, tracker: Tracker) -> dict[str, DataFrame]:
     return {CHAMPION_VIEW: with_raw_days(test, tracker.load_model(champion))}
 
 
-def _coverage(scored: DataFrame, interval: Interval) -> pd.DataFrame:
-    """How often the interval held the truth (capped, where known), by view and band of predicted days."""
+def _fit_interval(validated: DataFrame, model: ModelSettings) -> Interval:
+    return fit_interval(validated, model.interval_coverage, model.interval_bands, model.time_to_failure_cap_days)
+
+
+def _with_bounds(scored: DataFrame, interval: Interval) -> DataFrame:
+    """Add `band` of the prediction and `is_held`: whether the interval holds what is known. Grain: as `scored`."""
     raw = F.col(RAW)
     low, high = lower_days(raw, raw, interval), upper_days(raw, raw, interval)
     is_held = (F.col(DAYS) >= low) & (high.isNull() | (F.col(DAYS) <= high))
-    known = scored.where(~F.col(VIEW).isin(*BASELINES, CHAMPION_VIEW)).withColumn("band", interval_band(raw, interval))
-    shares = known.groupBy(VIEW, "band").agg(F.count("*").alias("rows"), F.count_if(is_held).alias("held"))
+    return scored.withColumns({"band": interval_band(raw, interval), "is_held": is_held})
+
+
+def _bounded_by_other_folds(validated: DataFrame, held: TrainingSet) -> DataFrame:
+    """The same with intervals fitted on the other folds, so that no turbine is judged by its own errors."""
+    frames = [
+        _with_bounds(
+            validated.where(F.col("fold") == fold), _fit_interval(validated.where(F.col("fold") != fold), held.settings.model)
+        )
+        for fold in range(held.settings.split.folds)
+    ]
+    return reduce(DataFrame.unionByName, frames)
+
+
+def _coverage(scored: DataFrame) -> pd.DataFrame:
+    """How often the interval held the truth (capped, where known), by view and band of predicted days."""
+    known = scored.where(~F.col(VIEW).isin(*BASELINES, CHAMPION_VIEW) & F.col(DAYS).isNotNull())
+    shares = known.groupBy(VIEW, "band").agg(F.count("*").alias("rows"), F.count_if("is_held").alias("held"))
     bands: pd.DataFrame = shares.orderBy(VIEW, "band").toPandas().astype({"band": str})
     whole = bands.groupby(VIEW, as_index=False)[["rows", "held"]].sum().assign(band="all")
     table = pd.concat([bands, whole], ignore_index=True)

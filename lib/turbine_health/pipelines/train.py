@@ -80,7 +80,7 @@ def train(store: TableStore, tracker: Tracker, settings: Settings, as_of_version
         pr_auc=test["pr_auc"],
         caught=int(test["failures_caught"] or 0),
         failures=int(test["failures"] or 0),
-        mae_days=head.scores[TEST_VIEW]["mae"],
+        mae_days=head.scores.get(TEST_VIEW, {}).get("mae"),
         roles=(first_role, second_role),
         seconds=time.monotonic() - began,
     )
