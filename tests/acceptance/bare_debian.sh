@@ -16,18 +16,18 @@ root=$folder/root
 
 unmount_all() {
   local place
-  for place in work/shared mnt/origin dev proc; do
+  for place in home/shared mnt/origin dev proc; do
     if mountpoint -q "$root/$place"; then umount --lazy "$root/$place"; fi
   done
 }
 
 mount_all() {
-  mkdir -p "$root/mnt/origin" "$root/work/shared"
+  mkdir -p "$root/mnt/origin" "$root/home/shared"
   cp /etc/resolv.conf "$root/etc/resolv.conf"
   mount -t proc proc "$root/proc"
   mount --bind /dev "$root/dev"
   mount --bind -o ro "$repository" "$root/mnt/origin"
-  if [ -d "$repository/../shared" ]; then mount --bind -o ro "$repository/../shared" "$root/work/shared"; fi
+  if [ -d "$repository/../shared" ]; then mount --bind -o ro "$repository/../shared" "$root/home/shared"; fi
 }
 
 in_root() {
@@ -41,10 +41,10 @@ trap unmount_all EXIT
 unmount_all
 unpack_debian "$folder"
 mount_all
-in_root 'git clone --quiet /mnt/origin /work/turbine-health'
+in_root 'git clone --quiet /mnt/origin /home/turbine-health'
 for goal in ${GOALS:-demo demo test}; do
   echo "### make $goal"
   started=$SECONDS
-  in_root "cd /work/turbine-health && make $goal"
+  in_root "cd /home/turbine-health && make $goal"
   echo "### make $goal: passed in $((SECONDS - started)) s"
 done
