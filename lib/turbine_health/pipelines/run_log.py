@@ -164,8 +164,20 @@ def _failure_figures(head: FailureHead, curve: pd.DataFrame) -> dict[str, Any]:
         "Calibration": charts.calibration(test.reliability),
         "Cost by threshold (validation)": charts.cost_curve(head.curve, chosen_threshold=head.serving.threshold),
         "Warning time": charts.lead_times(_one_row_each(test.lead_times), horizon_days=horizon),
+        "By failure mode": charts.metric_by_group(
+            _caught_by_mode(test.lead_times), group="failure mode", metric="share of failures announced"
+        ),
         "What the forest leans on": charts.importance(head.importance),
     }
+
+
+def _caught_by_mode(lead_times: pd.DataFrame) -> pd.DataFrame:
+    """`group`, `value` (share announced) and `rows` (failures) by failure mode."""
+    caught = lead_times["failures"].where(lead_times["lead_time_days"].notna(), 0)
+    sums = lead_times.assign(caught=caught).groupby("failure_mode")[["failures", "caught"]].sum()
+    table = pd.DataFrame({"value": sums["caught"] / sums["failures"], "rows": sums["failures"]})
+    by_mode: pd.DataFrame = table.rename_axis("group").reset_index()
+    return by_mode
 
 
 def _one_row_each(lead_times: pd.DataFrame) -> pd.DataFrame:
