@@ -8,21 +8,26 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import yaml
+from acceptance.hostile import SECRET_ENVIRONMENT
 from deltalake import DeltaTable
+from mlflow import MlflowClient
+
+from turbine_health.settings import load_settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONF = REPOSITORY / "conf"
-JOBS_AFTER_SIMULATE = ("ingest", "build_features", "train", "predict", "monitor", "report")
 
 # Columns that say when or by which run a row was written; all others must repeat from run to run.
 OF_THE_RUN = {
-    "_ingested_at", "_quarantined_at", "scored_at", "started_at", "finished_at", "run_id", "model_version", "features_version",
+    "_ingested_at", "_quarantined_at", "scored_at", "finished_at", "run_id", "_run_id", "seconds", "versions",
+    "model_version", "features_version", "started_at",
 }  # fmt: skip
 
 
@@ -41,7 +46,7 @@ class Plant:
     def lake(self) -> Path:
         return self.folder / "lake"
 
-    def write_settings(self, values: Mapping[str, object]) -> None:
+    def write_settings(self, values: Mapping[str, Any], known_turbines: Sequence[str] = ()) -> None:
         """`conf/simulated.yaml` with every place moved into this plant's folder, and `values` laid over it."""
         places = {
             "extends": str(CONF / "simulated.yaml"),
@@ -53,26 +58,32 @@ class Plant:
             "sources": [
                 {
                     "extends": str(CONF / "sources" / "simulated.yaml"),
+                    "asset_id": {"known": list(known_turbines)},
                     "files": {"path": f"{self.landing}/readings/*.csv"},
                     "failures": {"path": f"{self.landing}/events.csv"},
                 }
             ],
         }
+        values = {**values, "simulation": {**values.get("simulation", {}), "output": str(self.landing)}}
         self.settings.write_text(yaml.safe_dump({**places, **values}, sort_keys=False), encoding="utf-8")
 
     @property
     def settings(self) -> Path:
         return self.folder / "settings.yaml"
 
+    def with_same_landing(self, folder: Path) -> Plant:
+        """A plant with the same logs and settings, and no tables or models yet."""
+        other = replace(self, folder=folder)
+        text = self.settings.read_text(encoding="utf-8")
+        elsewhere = text.replace(f"{self.folder}/", f"{folder}/").replace(f"{folder}/landing", str(self.landing))
+        other.settings.write_text(elsewhere, encoding="utf-8")
+        return other
+
     def copy(self, folder: Path) -> Plant:
-        """The same plant as it is now, elsewhere: the landing files are shared, the tables and the store are its own."""
+        """The plant as it is now, elsewhere: the logs are shared, the tables and the MLflow store are its own."""
         shutil.copytree(self.lake, folder / "lake", copy_function=link_data_copy_logs)
-        if (self.folder / "mlflow.db").exists():
-            shutil.copy(self.folder / "mlflow.db", folder)
-        values = yaml.safe_load(self.settings.read_text(encoding="utf-8"))
-        copied = replace(self, folder=folder)
-        copied.write_settings({key: values[key] for key in values.keys() - {"extends", "storage", "mlflow", "sources"}})
-        return copied
+        shutil.copy(self.folder / "mlflow.db", folder)
+        return self.with_same_landing(folder)
 
     def command(self, job: str, *more: str, master: str = "local[2]", submit: Sequence[str] = ()) -> list[str]:
         return [
@@ -81,7 +92,7 @@ class Plant:
             *(str(REPOSITORY / "jobs" / f"{job}.py"), "--config", str(self.settings), *more),
         ]
 
-    def run(self, job: str, *more: str, expect: int = 0, **how: object) -> subprocess.CompletedProcess[str]:
+    def run(self, job: str, *more: str, expect: int = 0, **how: Any) -> subprocess.CompletedProcess[str]:
         """One job by `spark-submit`, from a folder that is not the repository's."""
         done = subprocess.run(
             self.command(job, *more, **how), cwd=self.folder, env=job_environment(), capture_output=True, text=True, check=False
@@ -89,31 +100,45 @@ class Plant:
         assert done.returncode == expect, f"{job} exited {done.returncode}\n{done.stdout}\n{done.stderr[-4000:]}"
         return done
 
-    def kill(self, job: str, after_progress_lines: int) -> None:
-        """Start a job and end it, JVM and Python workers too, the way a lost machine does.
-
-        It ends as soon as it has told so many steps of progress, however fast the machine is.
-        """
-        process = subprocess.Popen(
-            self.command(job), cwd=self.folder, env=job_environment(), start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    def run_in_one_process(self, *jobs: str) -> str:
+        """Jobs one after the other by `python`, in one JVM; returns what they printed, in order."""
+        script = REPOSITORY / "tests" / "acceptance" / "one_process.py"
+        environment = {**job_environment(), "PYTHONPATH": str(REPOSITORY / "tests")}
+        done = subprocess.run(
+            [sys.executable, script, self.settings, *jobs], cwd=self.folder, env=environment, text=True, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        assert process.stderr is not None
-        told = 0
-        while told < after_progress_lines:
-            line = process.stderr.readline()
-            assert line, f"{job} had ended before it could be killed"
-            told += is_progress(line)
+        assert done.returncode == 0, done.stdout[-4000:]
+        return done.stdout
+
+    def kill(self, job: str, after_progress_lines: int) -> None:
+        """Start a job and end it, JVM and Python workers too, the way a lost machine does."""
+        process = self._started(job)
+        wait_for_progress(process, after_progress_lines)
         os.killpg(process.pid, signal.SIGKILL)
-        process.stderr.close()
-        assert process.wait() == -signal.SIGKILL
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+
+    def interrupt(self, job: str, after_progress_lines: int, by: Callable[[], None], **how: Any) -> None:
+        """Run a job to its end while something happens on its way."""
+        process = self._started(job, **how)
+        wait_for_progress(process, after_progress_lines)
+        by()
+        told, _ = process.communicate()
+        assert process.returncode == 0, told[-4000:]
+
+    def _started(self, job: str, **how: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command(job, **how), cwd=self.folder, env=job_environment(), start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
 
     def tables(self) -> list[str]:
         """`layer/name` of every table."""
         return sorted(str(log.parent.relative_to(self.lake)) for log in self.lake.glob("*/*/_delta_log"))
 
-    def version(self, table: str) -> int:
-        return DeltaTable(self.lake / table).version()
+    def versions(self) -> dict[str, int]:
+        return {table: DeltaTable(self.lake / table).version() for table in self.tables()}
 
     def checksums(self, leaving_out: frozenset[str] | set[str] = frozenset()) -> dict[str, tuple[int, int]]:
         """Rows and a sum of row hashes of every table, whatever the order of rows and files."""
@@ -122,9 +147,30 @@ class Plant:
     def _checksum(self, table: str, leaving_out: frozenset[str] | set[str]) -> tuple[int, int]:
         rows = DeltaTable(self.lake / table).to_pyarrow_table()
         rows = rows.select(sorted(set(rows.column_names) - leaving_out))
-        result = duckdb.sql("SELECT count(*), coalesce(sum(hash(rows) % 9007199254740993), 0) FROM rows").fetchone()
-        assert result is not None
-        return int(result[0]), int(result[1])
+        ((count, checksum),) = duckdb.sql(
+            "SELECT count(*), coalesce(sum(hash(rows) % 9007199254740993), 0) FROM rows"
+        ).fetchall()
+        return int(count), int(checksum)
+
+
+def promote(settings: Path | str) -> None:
+    """Make the newest versions champions: so small a fleet proves too little for the gate to do it."""
+    client = MlflowClient(tracking_uri=load_settings(settings).mlflow.tracking_uri)
+    for model in client.search_registered_models():
+        client.set_registered_model_alias(model.name, "champion", model.latest_versions[0].version)
+
+
+def wait_for_progress(process: subprocess.Popen[str], lines: int) -> None:
+    """Until the job has told so many steps, however fast the machine is.
+
+    `spark-submit` sends what Python says on standard error to standard output.
+    """
+    assert process.stdout is not None
+    told = 0
+    while told < lines:
+        line = process.stdout.readline()
+        assert line, f"{process.args} ended after {told} steps"
+        told += is_progress(line)
 
 
 def is_progress(line: str) -> bool:
@@ -141,7 +187,7 @@ def link_data_copy_logs(source: str, target: str) -> None:
 
 
 def job_environment() -> dict[str, str]:
-    """What a shell has in which the environment is active: no more than that."""
+    """What a shell has in which the environment is active, and credentials; no more than that."""
     scripts = Path(sys.executable).parent
     kept = {name: os.environ[name] for name in ("HOME", "JAVA_HOME", "LANG", "TMPDIR") if name in os.environ}
     return {
@@ -149,4 +195,8 @@ def job_environment() -> dict[str, str]:
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
         "SPARK_CONF_DIR": str(CONF),
         "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYTHONUNBUFFERED": "1",
+        # On so little data the optimising compiler takes half of the processor and never earns it back.
+        "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
+        **SECRET_ENVIRONMENT,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -28,6 +29,8 @@ from turbine_health.models.serving import ClassifierServing, RegressorServing
 from turbine_health.settings import Settings
 from turbine_health.tables import FAILURE_PREDICTIONS, TIME_TO_FAILURE_PREDICTIONS, Table, window_features
 from turbine_health.transforms.features import feature_plan
+
+logger = logging.getLogger("turbine_health")
 
 # These change with every run; alone they make no new prediction.
 VOLATILE = ("scored_at", "features_version")
@@ -274,6 +277,12 @@ def write_changes(store: TableStore, frame: DataFrame, table: Table) -> int:
     Returns:
         Rows inserted or updated.
     """
+    written = _write_changes(store, frame, table)
+    logger.info("%s: %s rows new or changed", table.identifier, f"{written:,}")
+    return written
+
+
+def _write_changes(store: TableStore, frame: DataFrame, table: Table) -> int:
     if not store.exists(table):
         return store.append(frame, table).rows_inserted
     served = store.read(table).where(F.col("model_role") == CHAMPION).select(*table.keys)
