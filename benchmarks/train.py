@@ -43,7 +43,7 @@ def mllib(x: Any, label: Any, days: Any, args: argparse.Namespace) -> list[tuple
     """Seconds and score of both MLlib forests, with the settings of the project."""
     spark = (
         SparkSession.builder.master(f"local[{args.cores}]")
-        .config("spark.driver.memory", "8g").config("spark.ui.enabled", "false")
+        .config("spark.driver.memory", "8g").config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
         .config("spark.sql.execution.arrow.pyspark.enabled", "true").getOrCreate()
     )  # fmt: skip
     spark.sparkContext.setLogLevel("ERROR")
