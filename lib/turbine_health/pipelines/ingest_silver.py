@@ -17,6 +17,8 @@ from turbine_health.transforms.health import Reach, value_flags, with_health_fla
 from turbine_health.transforms.quality import SEPARATOR, as_array, in_place, with_signals
 from turbine_health.transforms.superseding import superseded_reasons, with_rank
 
+# Sorting so many rows takes a task seconds and some 50 MB; one task is one file of silver.
+ROWS_PER_TASK = 200_000
 # Rows that are in silver already stand behind every file of the batch.
 BEFORE_ALL_FILES = -1
 
@@ -152,7 +154,7 @@ def write_silver(received: Received, neighbours: DataFrame | None, superseded: S
     candidates = _as_candidates(received, readings)
     if neighbours is not None:
         candidates = candidates.unionByName(_neighbours_as_candidates(received, neighbours))
-    by_turbine = candidates.repartition("asset_id")
+    by_turbine = candidates.repartition(1 + received.totals.rows // ROWS_PER_TASK, "asset_id")
     if superseded.rows is not None:
         by_turbine = by_turbine.transform(with_rank).where(F.col("rank") == 1)
     flagged = by_turbine.transform(with_health_flags, received.source, received.settings.ingest)
