@@ -87,8 +87,9 @@ def test_realised_counts_are_those_of_the_evaluation_on_the_same_rows(
     history: tuple[DataFrame, DataFrame, DataFrame],
 ) -> None:
     outcomes = _outcomes(history, "2024-02-15")
-    scored = outcomes.withColumn("raw_score", F.col("failure_probability"))
-    evaluated = confusion(score_counts(scored).toPandas(), threshold=0.4)
+    is_alert = F.col("failure_probability") >= 0.4
+    scored = outcomes.withColumns({"raw_score": F.col("failure_probability"), "is_alert": is_alert})
+    evaluated = confusion(score_counts(scored).toPandas())
     fleet = to_realised_metrics(outcomes).where("asset_id = 'all'").agg(
         *(F.sum(name).alias(name) for name in ("quiet", "false_alarms", "missed", "caught"))
     ).head()  # fmt: skip
