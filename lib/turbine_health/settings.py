@@ -40,8 +40,14 @@ AssetStatistic = Literal["age_days", "flagged_share"]
 class StorageSettings(Section):
     """Where the tables and pages are."""
 
-    root: str = Field("data/lake", description="Folder or URI; a table lies under root/<layer>/<table>.")
+    root: str = Field("data/lake", validate_default=True, description="Folder or URI; a table lies under root/<layer>/<table>.")
     reports: str = Field("data/reports", description="Folder of the HTML pages.")
+
+    @field_validator("root")
+    @classmethod
+    def _absolute(cls, root: str) -> str:
+        """Delta refuses to create a table at a relative folder, and executors have other working directories."""
+        return root if "://" in root else str(Path(root).absolute())
 
 
 class MlflowSettings(Section):

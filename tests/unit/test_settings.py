@@ -41,7 +41,7 @@ def test_a_flag_wins_over_the_environment_and_the_environment_over_the_file(tmp_
     path = settings_file(tmp_path, "storage: {root: of-file, reports: of-file}\nspark: {master: 'local[1]'}")
     environ = {"TURBINE_HEALTH__STORAGE__ROOT": "of-environment", "TURBINE_HEALTH__STORAGE__REPORTS": "of-environment"}
     settings = load_settings(path, overrides=["storage.root=of-flag"], environ=environ)
-    assert (settings.storage.root, settings.storage.reports) == ("of-flag", "of-environment")
+    assert (settings.storage.root, settings.storage.reports) == (str(Path("of-flag").absolute()), "of-environment")
     assert settings.spark.master == "local[1]"
 
 
