@@ -138,10 +138,16 @@ def _band(drawing: go.Figure, x: pd.Series, low: pd.Series, high: pd.Series, *, 
 
 
 def _mark_events(drawing: go.Figure, events: pd.DataFrame) -> None:
-    """A line where the turbine failed, a band while it was down."""
-    is_over = events["ended_at"].notna()
-    for event, ended in zip(events.to_dict("records"), is_over, strict=True):
+    """A line where the turbine failed, a band while it was down, over all panels.
+
+    Set all at once: plotly copies every shape there is for each one added, and asks each panel.
+    """
+    over_all_panels = {"type": "rect", "xref": "x", "yref": "paper", "y0": 0, "y1": 1}
+    shapes = []
+    for event, is_over in zip(events.to_dict("records"), events["ended_at"].notna(), strict=True):
         colour = RED if event["kind"] == "failure" else GREY
-        if ended:
-            drawing.add_vrect(event["started_at"], event["ended_at"], fillcolor=colour, opacity=0.12, line_width=0)
-        drawing.add_vline(event["started_at"], line={"color": colour, "width": 1})
+        start = {**over_all_panels, "x0": event["started_at"]}
+        if is_over:
+            shapes.append({**start, "x1": event["ended_at"], "fillcolor": colour, "opacity": 0.12, "line": {"width": 0}})
+        shapes.append({**start, "type": "line", "x1": event["started_at"], "line": {"color": colour, "width": 1}})
+    drawing.update_layout(shapes=shapes)
