@@ -33,6 +33,9 @@ SESSION_CONF = {
     "spark.databricks.delta.snapshotPartitions": "2",
     # Spark looks 33 files or more up in a job of as many tasks as files, each dearer than its look-up.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
+    # The JVM leaves methods of over 8,000 bytes uncompiled, and Spark generates such for wide tables.
+    "spark.driver.extraJavaOptions": "-XX:-DontCompileHugeMethods",
+    "spark.executor.extraJavaOptions": "-XX:-DontCompileHugeMethods",
     "spark.ui.showConsoleProgress": "false",
 }
 
