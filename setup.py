@@ -26,7 +26,16 @@ setup(
         "rich>=13",
     ],
     extras_require={
-        "test": ["pytest>=8", "pytest-timeout", "chispa>=0.10", "duckdb", "deltalake", "playwright", "psycopg2-binary"],
+        "test": [
+            "pytest>=8",
+            "pytest-timeout",
+            "pytest-xdist",
+            "chispa>=0.10",
+            "duckdb",
+            "deltalake",
+            "playwright",
+            "psycopg2-binary",
+        ],
         "postgres": ["psycopg2-binary"],
         "s3": ["boto3"],
         "object-store-test": ["moto[s3]", "flask", "flask-cors"],

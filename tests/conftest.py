@@ -1,4 +1,4 @@
-"""One Spark session for the whole run, small and in UTC."""
+"""One small Spark session in UTC for each of the processes that share the tests among them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ from turbine_health.settings import SparkSettings, StorageSettings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A module's tests stay in one process, for what its fixtures made; those of the walk through all jobs too."""
+    for item in items:
+        walks = "undisturbed" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("walk" if walks else str(item.path)))
 
 
 @pytest.fixture(scope="session")

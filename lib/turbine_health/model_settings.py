@@ -35,6 +35,15 @@ class ForestSettings(Section):
     learning_rate: float = Field(0.1, gt=0, le=1, description="Gradient-boosted trees only.")
 
 
+class LinearAnswerSettings(Section):
+    """Regressions that sum up many noisy signals, which single splits cannot. By measurement, see docs/cmapss.md."""
+
+    caps_days: tuple[float, ...] = Field(
+        min_length=1, description="One regression for each: of the days left, but at most so many; near ones see the end alone."
+    )
+    penalty: float = Field(0.08, gt=0, description="Of the ridge, as a share of the cap: days per spread of a feature.")
+
+
 class ModelSettings(Section):
     """Both heads."""
 
@@ -44,11 +53,8 @@ class ModelSettings(Section):
     time_to_failure_cap_days: float | None = Field(
         30, gt=0, description="Days left are capped here: no sensor tells failures further off apart. Null: not capped."
     )
-    linear_answer_penalty: float | None = Field(
-        None,
-        gt=0,
-        description="Gives the trees for days left a linear regression's answer as a further feature, shrunk by this ridge "
-        "penalty: it sums up many noisy signals, which single splits cannot. Null: not.",
+    linear_answers: LinearAnswerSettings | None = Field(
+        None, description="Gives the trees for days left what linear regressions answer, as further features. Null: not."
     )
     interval_coverage: float = Field(0.8, gt=0, lt=1)
     interval_bands: int = Field(4, ge=1, le=20, description="Bands of predicted life with an interval of their own.")

@@ -18,6 +18,7 @@ from turbine_health.errors import SettingsError
 from turbine_health.model_settings import CostSettings as CostSettings
 from turbine_health.model_settings import EvaluationSettings as EvaluationSettings
 from turbine_health.model_settings import ForestSettings as ForestSettings
+from turbine_health.model_settings import LinearAnswerSettings as LinearAnswerSettings
 from turbine_health.model_settings import ModelSettings as ModelSettings
 from turbine_health.model_settings import ScoringSettings as ScoringSettings
 from turbine_health.model_settings import SplitSettings as SplitSettings

@@ -45,8 +45,8 @@ def port_taken() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def pages(walk, port_taken) -> Iterator[tuple[str, str]]:
-    with served("--config", str(walk.done.settings), "--port", str(port_taken)) as where:
+def pages(undisturbed, port_taken) -> Iterator[tuple[str, str]]:
+    with served("--config", str(undisturbed.plant.settings), "--port", str(port_taken)) as where:
         yield where
 
 
@@ -63,8 +63,8 @@ def test_both_experiments_are_listed(pages):
             screen.page.get_by_text(name).first.wait_for(timeout=60_000)
 
 
-def test_the_roc_page_of_a_run_renders(walk, pages):
-    client = MlflowClient(f"sqlite:///{walk.done.folder}/mlflow.db")
+def test_the_roc_page_of_a_run_renders(undisturbed, pages):
+    client = MlflowClient(f"sqlite:///{undisturbed.plant.folder}/mlflow.db")
     experiment = client.get_experiment_by_name(CLASSIFIER).experiment_id
     run_id = client.search_runs([experiment])[0].info.run_id
     with chromium(offline=False) as screen:

@@ -10,14 +10,14 @@ from acceptance.hostile import HOSTILE_NAMES
 
 
 @pytest.fixture(scope="module")
-def fleet_page(walk) -> str:
-    return (walk.done.folder / "reports" / "index.html").as_uri()
+def fleet_page(undisturbed) -> str:
+    return (undisturbed.plant.folder / "reports" / "index.html").as_uri()
 
 
 @pytest.fixture(scope="module")
-def exploration_page(walk) -> str:
-    walk.done.run("explore")
-    return (walk.done.folder / "reports" / "exploration.html").as_uri()
+def exploration_page(undisturbed) -> str:
+    undisturbed.plant.run("explore")
+    return (undisturbed.plant.folder / "reports" / "exploration.html").as_uri()
 
 
 @pytest.mark.parametrize("width", [400, 1400])
@@ -66,8 +66,8 @@ def test_the_page_can_be_used_by_keyboard(fleet_page):
         assert screen.page.locator("th").nth(1).get_attribute("aria-sort") == "ascending"
 
 
-def test_a_plot_of_a_run_opens_from_the_file_system(walk):
-    (roc,) = Path(walk.done.folder / "mlartifacts").glob("*/artifacts/roc_curve_model_a.html")
+def test_a_plot_of_a_run_opens_from_the_file_system(undisturbed):
+    (roc,) = Path(undisturbed.plant.folder / "mlartifacts").glob("*/artifacts/roc_curve_model_a.html")
     with chromium() as screen:
         screen.page.goto(roc.as_uri())
         screen.page.wait_for_selector(".main-svg .trace")

@@ -58,8 +58,8 @@ print("ANSWER" + json.dumps(answer))
 
 
 @pytest.fixture(scope="module")
-def client(walk) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{walk.done.folder}/mlflow.db")
+def client(undisturbed) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{undisturbed.plant.folder}/mlflow.db")
 
 
 @pytest.fixture(scope="module")
@@ -75,17 +75,17 @@ def serving(client, runs) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def test_rows(walk, runs, serving) -> Any:
+def test_rows(undisturbed, runs, serving) -> Any:
     """Rows of the test part that can be scored, by what the run says of itself: table version, first day, freshness."""
     params = runs["Turbine_Failure_Prediction_Classification"].data.params
-    rows = DeltaTable(walk.done.lake / "gold" / "training_examples", version=int(params["table_version"])).to_pandas()
+    rows = DeltaTable(undisturbed.plant.lake / "gold" / "training_examples", version=int(params["table_version"])).to_pandas()
     is_fresh = (rows["data_age_hours"] <= serving["stale_after_hours"]) & (rows["coverage"] >= serving["min_coverage"])
     is_test = rows["window_end"] >= datetime.fromisoformat(params["test_from"])
     return rows[is_test & is_fresh].reset_index(drop=True)
 
 
 @pytest.fixture(scope="module")
-def scored(walk, runs, test_rows, tmp_path_factory) -> dict[str, list[float]]:
+def scored(undisturbed, runs, test_rows, tmp_path_factory) -> dict[str, list[float]]:
     folder = tmp_path_factory.mktemp("scorer")
     test_rows.to_parquet(folder / "rows.parquet")
     (folder / "score.py").write_text(SCORER)
@@ -93,7 +93,7 @@ def scored(walk, runs, test_rows, tmp_path_factory) -> dict[str, list[float]]:
     command = [
         sys.executable,
         folder / "score.py",
-        f"sqlite:///{walk.done.folder}/mlflow.db",
+        f"sqlite:///{undisturbed.plant.folder}/mlflow.db",
         folder / "rows.parquet",
         *run_ids,
     ]

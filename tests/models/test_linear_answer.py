@@ -1,4 +1,4 @@
-"""The linear regression whose answer the trees for days left may get as a further feature."""
+"""The linear regressions whose answers the trees for days left may get as further features."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from turbine_health.models.forests import DAYS, FEATURES, WEIGHT, feature_gains, kind_of_trees, regressor
-from turbine_health.settings import ForestSettings, ModelSettings
+from turbine_health.settings import ForestSettings, LinearAnswerSettings, ModelSettings
 
 SIGNALS = [f"x{number}" for number in range(8)]
 SHALLOW = ModelSettings(regressor=ForestSettings(trees=5, depth=3, min_rows_per_leaf=5, features_per_split="all"))
@@ -24,16 +24,16 @@ def rows(spark: SparkSession) -> DataFrame:
     return VectorAssembler(inputCols=SIGNALS, outputCol=FEATURES).transform(frame).cache()
 
 
-def test_trees_follow_a_sum_of_many_signals_only_with_a_linear_answer(rows: DataFrame):
-    helped = SHALLOW.model_copy(update={"linear_answer_penalty": 0.1})
+def test_trees_follow_a_sum_of_many_signals_only_with_linear_answers(rows: DataFrame):
+    helped = SHALLOW.model_copy(update={"linear_answers": LinearAnswerSettings(caps_days=(200, 60), penalty=0.001)})
     assert mean_error(rows, helped) < 0.5 * mean_error(rows, SHALLOW)
 
 
-def test_the_gain_of_the_linear_answer_comes_last(rows: DataFrame):
-    helped = SHALLOW.model_copy(update={"linear_answer_penalty": 0.1})
+def test_the_gain_of_the_linear_answers_come_last(rows: DataFrame):
+    helped = SHALLOW.model_copy(update={"linear_answers": LinearAnswerSettings(caps_days=(200, 60), penalty=0.001)})
     gains = feature_gains(regressor(helped).fit(rows))
-    assert len(gains) == len(SIGNALS) + 1
-    assert gains[-1] == max(gains)
+    assert len(gains) == len(SIGNALS) + 2
+    assert gains[-2] == max(gains)
     assert kind_of_trees(regressor(helped)) == kind_of_trees(regressor(SHALLOW)) == "RandomForestRegressor"
 
 

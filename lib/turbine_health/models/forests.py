@@ -8,17 +8,16 @@ from typing import Any
 from pyspark.ml import Estimator, Pipeline, PipelineModel, Transformer
 from pyspark.ml.classification import GBTClassifier, RandomForestClassifier
 from pyspark.ml.feature import Imputer, SQLTransformer, VectorAssembler
-from pyspark.ml.regression import GBTRegressor, LinearRegression, RandomForestRegressor
+from pyspark.ml.regression import GBTRegressor, LinearRegression, LinearRegressionModel, RandomForestRegressor
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from turbine_health.settings import ForestSettings, ModelSettings
+from turbine_health.settings import ForestSettings, LinearAnswerSettings, ModelSettings
 from turbine_health.tables import parse_feature_name
 
 FEATURES, WEIGHT = "features", "_weight"
 LABEL, DAYS = "failure_within_7d", "days_known"
 FILLED, MISSING = "_filled_", "_missing_"
-LINEAR_ANSWER = "_linear_answer"
 
 # A median of so many windows is near enough, and an exact one of them costs the same on any fleet.
 SAMPLED_ROWS = 20_000
@@ -71,17 +70,45 @@ def regressor(settings: ModelSettings, *, share_of_trees: float = 1.0) -> Estima
         trees: Estimator[Any] = GBTRegressor(**shared, maxIter=forest.trees, stepSize=forest.learning_rate)
     else:
         trees = RandomForestRegressor(**shared, numTrees=forest.trees)
-    penalty = settings.linear_answer_penalty
-    return trees if penalty is None else _after_linear_answer(trees, penalty)
+    answers = settings.linear_answers
+    return trees if answers is None else TreesAfterLinearAnswers(trees, answers)
+
+
+class TreesAfterLinearAnswers(Estimator[PipelineModel]):
+    """Trees on `features` and on the answers of linear regressions fitted on the same rows, one for each cap.
+
+    Fitted, it is a plain pipeline of MLlib's stages, which loads without this package.
+    """
+
+    def __init__(self, trees: Any, answers: LinearAnswerSettings) -> None:
+        super().__init__()
+        self.trees = trees
+        self.answers = answers
+
+    def _fit(self, dataset: DataFrame) -> PipelineModel:
+        linears = [self._linear_answer(dataset, cap) for cap in self.answers.caps_days]
+        answers = [linear.getPredictionCol() for linear in linears]
+        widen = VectorAssembler(inputCols=[FEATURES, *answers], outputCol="_features_and_linear_answers")
+        trees = self.trees.copy({self.trees.featuresCol: widen.getOutputCol()})
+        widened = PipelineModel([*linears, widen]).transform(dataset)
+        return PipelineModel([*linears, widen, trees.fit(widened)])
+
+    def _linear_answer(self, dataset: DataFrame, cap: float) -> LinearRegressionModel:
+        regression = LinearRegression(
+            featuresCol=FEATURES, labelCol="_capped_days", weightCol=WEIGHT, predictionCol=f"_linear_answer_to_{cap:g}",
+            regParam=self.answers.penalty * cap, solver="normal",
+        )  # fmt: skip
+        fitted: LinearRegressionModel = regression.fit(dataset.withColumn("_capped_days", F.least(F.col(DAYS), F.lit(cap))))
+        return fitted
 
 
 def kind_of_trees(estimator: Estimator[Any]) -> str:
     """Class name of what `classifier` or `regressor` grows, such as `RandomForestRegressor`."""
-    return type(estimator.getStages()[-1] if isinstance(estimator, Pipeline) else estimator).__name__
+    return type(estimator.trees if isinstance(estimator, TreesAfterLinearAnswers) else estimator).__name__
 
 
 def feature_gains(model: Transformer) -> list[float]:
-    """Share of the gain by place of the vector; of a fitted head whose trees also got a linear answer, that comes last."""
+    """Share of the gain by place of the vector; linear answers, where the trees got them, come last."""
     trees: Any = model.stages[-1] if isinstance(model, PipelineModel) else model
     return [float(gain) for gain in trees.featureImportances.toArray()]
 
@@ -125,15 +152,6 @@ def exact_days(days: Column) -> Column:
 
 def _smaller(forest: ForestSettings, share_of_trees: float) -> ForestSettings:
     return forest.model_copy(update={"trees": max(1, round(forest.trees * share_of_trees))})
-
-
-def _after_linear_answer(trees: Any, penalty: float) -> Pipeline:
-    """The same trees on `features` and the answer of a linear regression fitted on the same rows."""
-    linear = LinearRegression(
-        featuresCol=FEATURES, labelCol=DAYS, weightCol=WEIGHT, predictionCol=LINEAR_ANSWER, regParam=penalty, solver="normal"
-    )
-    widened = VectorAssembler(inputCols=[FEATURES, LINEAR_ANSWER], outputCol="_features_and_linear_answer")
-    return Pipeline(stages=[linear, widened, trees.setFeaturesCol(widened.getOutputCol())])
 
 
 def _tree_params(forest: ForestSettings, settings: ModelSettings) -> dict[str, Any]:

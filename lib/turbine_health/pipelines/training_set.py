@@ -84,7 +84,9 @@ class TrainingSet:
 
     def importance(self, shares: Sequence[float]) -> pd.DataFrame:
         """`feature` and `importance` (shares of the forest's gain) for each place of the vector that the trees take."""
-        places = [*self.preparation.slots, "linear answer"][: len(shares)]
+        answers = self.settings.model.linear_answers
+        caps = [] if answers is None else [f"linear answer up to {cap:g} days" for cap in answers.caps_days]
+        places = [*self.preparation.slots, *caps][: len(shares)]
         table: pd.DataFrame = pd.DataFrame({"feature": places, "importance": shares})
         return table
 
