@@ -65,19 +65,10 @@ check: $(READY_FOR_TESTS) ## Style, types and layers
 	$(VENV)/bin/mypy
 	$(PY) -m pytest tests/unit/test_layers.py
 
-# Tests that have not yet passed whole on a quiet machine; `make test` leaves them out and says so, nothing is skipped silently.
-UNPROVEN = tests/acceptance tests/pipelines/test_predict_what_if.py tests/pipelines/test_monitor.py \
-	tests/pipelines/test_sql_questions.py tests/pipelines/test_maintain.py tests/pipelines/test_readmit.py \
-	tests/transforms/test_drift.py
-
+# Spark plans small tables on one core: two processes share the tests, each with a session of its own.
 .PHONY: test
-test: $(READY_FOR_TESTS) ## Every test that has been proven (test-unproven runs the rest)
-	@echo "left out, not proven yet (make test-unproven): $(UNPROVEN)"
-	$(PY) -m pytest $(addprefix --ignore=,$(UNPROVEN)) $(TESTS)
-
-.PHONY: test-unproven
-test-unproven: $(READY_FOR_TESTS) ## The tests that have not yet passed whole
-	$(PY) -m pytest $(UNPROVEN)
+test: $(READY_FOR_TESTS) ## Every test (TESTS=tests/io for some of them)
+	$(PY) -m pytest --numprocesses 2 --dist loadgroup --durations 25 $(TESTS)
 
 # --- ship -------------------------------------------------------------------------------------------
 

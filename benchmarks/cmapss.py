@@ -130,7 +130,7 @@ def load_engines(spark: SparkSession, settings: Settings, truth_file: Path) -> E
     logger.info("ingest: %s", ingest(store, settings))
     logger.info("build_features: %s", build_features(store, settings))
     features = feature_plan(settings.features, settings.feature_signals).names
-    examples = store.read(training_examples(features)).where(is_of("train"))
+    examples = with_last_cycles(store.read(training_examples(features)).where(is_of("train")))
     folds = to_turbine_groups(examples, settings.split.model_copy(update={"strategy": "time"}))
     labelled = (
         examples.where(F.col("time_to_failure_days").isNotNull())
@@ -143,6 +143,18 @@ def load_engines(spark: SparkSession, settings: Settings, truth_file: Path) -> E
     last = to_last_windows(store.read(window_features(features)).where(is_of("test")))
     last_rows = preparation.vectors(last, ["asset_id"]).cache()
     return Engines(learning, last_rows, read_truth(truth_file))
+
+
+def with_last_cycles(examples: DataFrame) -> DataFrame:
+    """Label each engine's last cycle too: 0 left. An operator has a failed turbine there and nothing to predict."""
+    is_last = F.col("time_to_failure_days").isNull() & is_fed()
+    days, label = F.when(is_last, 0.0).otherwise(F.col("time_to_failure_days")), F.when(is_last, 1).otherwise(F.col(LABEL))
+    return examples.withColumns({"time_to_failure_days": days, LABEL: label})
+
+
+def is_fed() -> Column:
+    """Whether a reading has just come into the window."""
+    return F.col("data_age_hours") <= 24
 
 
 def is_of(part: str) -> Column:
@@ -159,9 +171,8 @@ def to_last_windows(windows: DataFrame) -> DataFrame:
         windows: Needs `asset_id`, `window_end` (UTC), `data_age_hours`.
     """
     names = [name for name in windows.columns if name != "asset_id"]
-    is_fed = F.col("data_age_hours") <= 24
     newest = F.max_by(F.struct(*names), "window_end").alias("newest")
-    return windows.where(is_fed).groupBy("asset_id").agg(newest).select("asset_id", "newest.*")
+    return windows.where(is_fed()).groupBy("asset_id").agg(newest).select("asset_id", "newest.*")
 
 
 def read_truth(path: Path) -> pd.Series:
@@ -223,7 +234,7 @@ def held_out_pr_auc(engines: Engines, settings: Settings) -> float:
     """PR-AUC of `failure_within_7d` on training engines, each judged by a forest that has not seen it."""
     rows = engines.learning
     failing = rows.where(F.col(LABEL) == 1).count()
-    weighted = rows.withColumn(WEIGHT, class_weight(failing, rows.count() - failing))
+    weighted = rows.withColumn(WEIGHT, class_weight(failing, rows.count() - failing, settings.model.class_balance))
     scored = out_of_fold(weighted, F.lit(True), classifier(settings.model), settings.split.folds, with_raw_score)
     return float(ranking(score_counts(scored).toPandas()).pr_auc or float("nan"))
 

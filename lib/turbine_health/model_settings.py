@@ -61,6 +61,9 @@ class ModelSettings(Section):
     max_healthy_rows_per_failing_row: float | None = Field(
         6, gt=0, description="Thin the healthy rows that the classifier learns from to this ratio. Null: keep all."
     )
+    class_balance: float = Field(
+        1.0, ge=0, le=1, description="How far the classifier weighs the rarer class up: 1 until both count alike, 0 not at all."
+    )
     validation_trees_share: float = Field(
         0.5, gt=0, le=1, description="Trees of the forests that only validate, as a share of the model's own."
     )

@@ -66,7 +66,7 @@ def engines(spark: SparkSession, settings: Settings) -> Engines:
 
 def test_the_days_left_are_the_last_cycle_minus_the_cycle(engines: Engines):
     rows = engines.learning.where(F.col("asset_id") == "FD001-train-1").orderBy("window_end").collect()
-    assert [row["time_to_failure_days"] for row in rows] == [float(60 - cycle) for cycle in range(1, 60)]
+    assert [row["time_to_failure_days"] for row in rows] == [float(60 - cycle) for cycle in range(1, 61)]
 
 
 def test_no_row_of_a_test_engine_is_learned_from(engines: Engines):

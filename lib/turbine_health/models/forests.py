@@ -135,14 +135,16 @@ def is_kept(share: float) -> Column:
     return (F.col(LABEL) == 1) | (hash_share(F.col("asset_id"), F.col("window_end"), F.lit("thinning")) < share)
 
 
-def class_weight(failing: int, healthy: int) -> Column:
-    """What a row counts in training, so that both classes count alike; whole, so that sums are exact.
+def class_weight(failing: int, healthy: int, balance: float) -> Column:
+    """What a row counts in training; whole, so that sums are exact.
 
     Args:
         failing: Training rows with a failure ahead.
         healthy: Training rows without.
+        balance: 1 lets both classes count alike, 0 every row; between them, the odds to that power.
     """
-    return F.when(F.col(LABEL) == 1, F.lit(float(max(1, round(healthy / max(failing, 1)))))).otherwise(F.lit(1.0))
+    of_failing = max(1, round((healthy / max(failing, 1)) ** balance))
+    return F.when(F.col(LABEL) == 1, F.lit(float(of_failing))).otherwise(F.lit(1.0))
 
 
 def exact_days(days: Column) -> Column:

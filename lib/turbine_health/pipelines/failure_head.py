@@ -147,7 +147,7 @@ def _to_learn(held: TrainingSet) -> tuple[DataFrame, Column]:
     """Labelled rows with their weight, and which of them the forest learns from."""
     failing, healthy = held.rows_of(TRAIN, label=1), held.rows_of(TRAIN, label=0)
     share = healthy_share_kept(failing, healthy, held.settings.model.max_healthy_rows_per_failing_row)
-    weight = class_weight(failing, round(healthy * share))
+    weight = class_weight(failing, round(healthy * share), held.settings.model.class_balance)
     return held.rows.where(F.col(LABEL).isNotNull()).withColumn(WEIGHT, weight), (F.col("part") == TRAIN) & is_kept(share)
 
 
