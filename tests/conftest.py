@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from postgres import started_postgresql
 from pyspark.sql import SparkSession
 
 from turbine_health.io.delta import TableStore
@@ -45,3 +46,10 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real turbine data is not at {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    """The address of an empty database; skips where PostgreSQL is not installed."""
+    with started_postgresql() as address:
+        yield address

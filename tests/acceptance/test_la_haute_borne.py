@@ -1,4 +1,4 @@
-"""A real wind farm's two years through jobs/ingest.py: its known quirks, counted in the raw file and found again in the tables."""
+"""A real wind farm's two years through jobs/ingest.py: its known quirks, counted in the raw file and again in the tables."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from acceptance.conftest import Walk
+from acceptance.plant import Plant
 from deltalake import DeltaTable
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -57,9 +60,27 @@ print("ANSWER" + json.dumps(answer))
 """
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A plant after training, and where MLflow keeps what was logged."""
+
+    plant: Plant
+    store: str
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def trained(request: pytest.FixtureRequest, undisturbed: Walk, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    if request.param == "sqlite":
+        return Trained(undisturbed.plant, f"sqlite:///{undisturbed.plant.folder}/mlflow.db")
+    address = request.getfixturevalue("postgresql")
+    plant = undisturbed.plant.copy(tmp_path_factory.mktemp("trained"))
+    plant.run("train", "--set", f"mlflow.tracking_uri={address}")
+    return Trained(plant, address)
+
+
 @pytest.fixture(scope="module")
-def client(undisturbed) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{undisturbed.plant.folder}/mlflow.db")
+def client(trained: Trained) -> MlflowClient:
+    return MlflowClient(trained.store)
 
 
 @pytest.fixture(scope="module")
@@ -75,17 +96,17 @@ def serving(client, runs) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def test_rows(undisturbed, runs, serving) -> Any:
+def test_rows(trained, runs, serving) -> Any:
     """Rows of the test part that can be scored, by what the run says of itself: table version, first day, freshness."""
     params = runs["Turbine_Failure_Prediction_Classification"].data.params
-    rows = DeltaTable(undisturbed.plant.lake / "gold" / "training_examples", version=int(params["table_version"])).to_pandas()
+    rows = DeltaTable(trained.plant.lake / "gold" / "training_examples", version=int(params["table_version"])).to_pandas()
     is_fresh = (rows["data_age_hours"] <= serving["stale_after_hours"]) & (rows["coverage"] >= serving["min_coverage"])
     is_test = rows["window_end"] >= datetime.fromisoformat(params["test_from"])
     return rows[is_test & is_fresh].reset_index(drop=True)
 
 
 @pytest.fixture(scope="module")
-def scored(undisturbed, runs, test_rows, tmp_path_factory) -> dict[str, list[float]]:
+def scored(trained, runs, test_rows, tmp_path_factory) -> dict[str, list[float]]:
     folder = tmp_path_factory.mktemp("scorer")
     test_rows.to_parquet(folder / "rows.parquet")
     (folder / "score.py").write_text(SCORER)
@@ -93,7 +114,7 @@ def scored(undisturbed, runs, test_rows, tmp_path_factory) -> dict[str, list[flo
     command = [
         sys.executable,
         folder / "score.py",
-        f"sqlite:///{undisturbed.plant.folder}/mlflow.db",
+        trained.store,
         folder / "rows.parquet",
         *run_ids,
     ]
