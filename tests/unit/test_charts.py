@@ -55,6 +55,21 @@ def test_a_name_from_the_data_is_no_markup_in_a_figure():
     assert list(charts.metric_by_group(table, group="turbine", metric="recall").data[0].y) == ["&lt;b&gt;T07&lt;/b&gt;"]
 
 
+def test_of_many_groups_the_first_are_drawn_and_the_title_says_so():
+    table = pd.DataFrame({"group": [f"T{number:03d}" for number in range(50)], "value": range(50), "rows": 1})
+    drawing = charts.metric_by_group(table, group="turbine", metric="false alarms")
+    assert (drawing.data[0].y[0], drawing.data[0].y[-1]) == ("T000", "T039")
+    assert drawing.layout.title.text == "False alarms by turbine (40 of 50)"
+
+
+def test_a_long_reason_for_an_empty_chart_is_told_in_full():
+    drawing = charts.metric_by_group(
+        pd.DataFrame({"group": ["a"], "value": [None], "rows": [0]}), group="failure mode", metric="share of failures announced"
+    )
+    said = drawing.layout.annotations[0].text.replace("<br>", " ")
+    assert said == "share of failures announced is not known for any failure mode"
+
+
 def test_every_chart_names_both_its_axes_or_labels_its_bars():
     roc = pd.DataFrame({"false_positive_rate": [0.0], "true_positive_rate": [0.0]})
     drawings = [
@@ -65,7 +80,7 @@ def test_every_chart_names_both_its_axes_or_labels_its_bars():
         charts.predictions_scatter(SAMPLE),
         charts.error_distribution(SAMPLE),
         charts.lead_times(pd.DataFrame({"lead_time_days": [2.0]})),
-        charts.learning_curve(pd.DataFrame({"rows": [10], "training": [0.9], "validation": [0.5]}), metric="PR-AUC"),
+        charts.learning_curve(pd.DataFrame({"turbines": [2], "rows": [10], "score": [0.5]}), metric="PR-AUC"),
         charts.confusion_matrix(1, 2, 3, 4),
     ]
     titles = [(drawing.layout.xaxis.title.text, drawing.layout.yaxis.title.text) for drawing in drawings]

@@ -7,6 +7,7 @@ import pytest
 
 from turbine_health.reporting import exploration_charts, fleet_charts, theme
 from turbine_health.reporting.exploration_page import before_failure_of
+from turbine_health.reporting.fleet_page import few_predictions
 
 DAYS = pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03"])
 NO_EVENTS = pd.DataFrame({"kind": [], "started_at": pd.to_datetime([]), "ended_at": pd.to_datetime([])})
@@ -58,6 +59,17 @@ def test_failures_that_nobody_announced_are_counted_apart():
     monthly = pd.DataFrame({"month": DAYS[:2], "failures": [3, 0], "failures_warned": [1, 0]})
     drawing = fleet_charts.announced_failures(monthly)
     assert {bar.name: list(bar.y) for bar in drawing.data} == {"announced": [1, 0], "not announced": [2, 0]}
+
+
+def test_failures_are_counted_in_whole_numbers():
+    monthly = pd.DataFrame({"month": DAYS[:1], "failures": [2], "failures_warned": [1]})
+    assert fleet_charts.announced_failures(monthly).layout.yaxis.dtick == 1
+
+
+def test_one_scored_window_is_told_in_words_with_the_command_that_scores_the_past():
+    words = few_predictions(history().iloc[1:2], pd.Series(DAYS))
+    assert "One window is scored so far, as of 02 Jan 2024 00:00" in words
+    assert "--from 2024-01-01" in words
 
 
 def test_a_day_without_any_reading_is_missing_in_the_calendar():

@@ -12,6 +12,7 @@ MAIN_METRICS = {
     "classifier": ("accuracy", "precision", "recall", "f1_score", "roc_auc", "pr_auc"),
     "regressor": ("mae", "mse", "rmse", "r2_score"),
 }
+_UNITS = {"mae": " days", "mse": " days²", "rmse": " days"}
 _PARAMS = {
     "classifier": ("target", "test_size", "random_state", "stratify"),
     "regressor": ("target", "test_size_reg", "random_state_reg"),
@@ -55,7 +56,7 @@ def serving_models(tracker: Tracker) -> list[dict[str, object]]:
         if champion is not None:
             metrics = tracker.metrics(champion.run_id)
             shown = [name for group in MAIN_METRICS.values() for name in group if name in metrics]
-            words = ", ".join(f"{name} {metrics[name]:.3g}" for name in shown)
+            words = ", ".join(f"{name} {metrics[name]:.3g}{_UNITS.get(name, '')}" for name in shown)
             rows.append({"model": model, "version": f"version {champion.version}", "on the test part": words})
     return rows
 

@@ -10,7 +10,6 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from turbine_health.reporting.theme import (
-    AMBER,
     BLUE,
     GREY,
     INK,
@@ -19,8 +18,11 @@ from turbine_health.reporting.theme import (
     figure,
     label,
     say_nothing_to_show,
+    whole_step,
 )
 
+# As many bars as fit a screen or two.
+MOST_BARS = 40
 _CHANCE = {"color": GREY, "dash": "dot", "width": 1.5}
 
 
@@ -71,7 +73,7 @@ def calibration(table: pd.DataFrame) -> go.Figure:
 
 def cost_curve(table: pd.DataFrame, *, chosen_threshold: float | None = None) -> go.Figure:
     """What alerting from each threshold would have cost. Needs `threshold`, `cost`."""
-    drawing = figure("Cost by alert threshold", "alert threshold (probability)", "cost over the test period")
+    drawing = figure("Cost by alert threshold", "alert threshold (probability)", "cost on the validation rows")
     drawing.add_scatter(
         x=table["threshold"], y=table["cost"], mode="lines", line={"color": BLUE}, name="cost",
         hovertemplate="threshold %{x:.3f}<br>cost %{y:,.0f}<extra></extra>",
@@ -100,7 +102,7 @@ def predictions_scatter(sample: pd.DataFrame) -> go.Figure:
 
 def error_distribution(sample: pd.DataFrame) -> go.Figure:
     """How far predictions were off, early (left of zero) and late. Needs `actual_days`, `predicted_days`."""
-    drawing = figure("Error of the days left", "predicted minus actual (days); right of zero is too late", "share of windows")
+    drawing = figure("Error of the days left", "days too early (−) or too late (+)", "share of windows")
     if sample.empty:
         return say_nothing_to_show(drawing, "no failure was observed in the test part")
     errors = sample["predicted_days"] - sample["actual_days"]
@@ -113,7 +115,7 @@ def error_distribution(sample: pd.DataFrame) -> go.Figure:
     return drawing.update_yaxes(tickformat=".0%")
 
 
-def importance(table: pd.DataFrame, *, top: int = 25, unit: str = "share of the forest's splits' gain") -> go.Figure:
+def importance(table: pd.DataFrame, *, top: int = 25, unit: str = "share of the gain") -> go.Figure:
     """What the model leans on, largest first. Needs `feature`, `importance`."""
     largest = table.nlargest(top, "importance").iloc[::-1]
     drawing = figure("Which features count", unit, height=max(260, 90 + 20 * len(largest)))
@@ -121,7 +123,7 @@ def importance(table: pd.DataFrame, *, top: int = 25, unit: str = "share of the 
         x=largest["importance"], y=largest["feature"].map(label), orientation="h", marker={"color": BLUE},
         hovertemplate="%{y}: %{x:.3g}<extra></extra>",
     )  # fmt: skip
-    return drawing.update_yaxes(tickfont={"size": 11})
+    return drawing.update_yaxes(tickfont={"size": 11}).update_xaxes(nticks=5, tickangle=0)
 
 
 def lead_times(table: pd.DataFrame, *, horizon_days: float = 7) -> go.Figure:
@@ -134,31 +136,42 @@ def lead_times(table: pd.DataFrame, *, horizon_days: float = 7) -> go.Figure:
     if caught.empty:
         return say_nothing_to_show(drawing, f"none of {missed} failures was announced")
     drawing.add_histogram(
-        x=caught, nbinsx=20, marker={"color": BLUE}, name="announced", hovertemplate="%{x} d: %{y}<extra></extra>"
-    )
+        x=caught, xbins={"start": 0, "size": 1}, marker={"color": BLUE}, name="announced",
+        hovertemplate="%{x} d: %{y}<extra></extra>",
+    )  # fmt: skip
     drawing.add_vline(horizon_days, line={"color": GREY, "dash": "dot"}, annotation_text=f"horizon {horizon_days:g} d")
-    return drawing.update_xaxes(rangemode="tozero")
+    most = caught.floordiv(1).value_counts().max()
+    return drawing.update_xaxes(rangemode="tozero").update_yaxes(dtick=whole_step(most))
 
 
 def learning_curve(table: pd.DataFrame, *, metric: str) -> go.Figure:
-    """Whether more data would help. Needs `rows`, `training`, `validation` (the metric on each)."""
-    drawing = figure("Learning curve", "training windows", metric)
-    for name, colour in (("training", AMBER), ("validation", BLUE)):
-        drawing.add_scatter(x=table["rows"], y=table[name], mode="lines+markers", name=name, line={"color": colour})
-    return drawing
+    """Whether more turbines would help. Needs `turbines`, `rows` (both learned from) and `score`, rising."""
+    drawing = figure("Learning curve", "training turbines", f"{metric} on the test")
+    drawing.add_scatter(
+        x=table["turbines"], y=table["score"], mode="lines+markers", line={"color": BLUE}, customdata=table["rows"],
+        hovertemplate="%{x} turbines, %{customdata:,} windows: %{y:.3f}<extra></extra>",
+    )  # fmt: skip
+    return drawing.update_xaxes(rangemode="tozero", dtick=whole_step(table["turbines"].max())).update_yaxes(rangemode="tozero")
 
 
-def metric_by_group(table: pd.DataFrame, *, group: str, metric: str) -> go.Figure:
-    """One metric by turbine, failure mode or anything else. Needs `group`, `value`, `rows`; a null value is left out."""
-    known = table.dropna(subset=["value"]).sort_values("value")
-    drawing = figure(f"{metric} by {group}", metric, height=max(220, 100 + 22 * len(known)))
+def metric_by_group(table: pd.DataFrame, *, group: str, metric: str, counted: str = "windows") -> go.Figure:
+    """One metric by turbine, failure mode or anything else: of the first `MOST_BARS`, largest on top.
+
+    Needs `group`, `value`, `rows` (how many `counted` the value rests on); a null value is left out.
+    """
+    all_known = table.dropna(subset=["value"])
+    known = all_known.head(MOST_BARS).sort_values("value")
+    shortened = f" ({MOST_BARS} of {len(all_known)})" if len(all_known) > MOST_BARS else ""
+    title = f"{metric[0].upper()}{metric[1:]} by {group}{shortened}"
+    drawing = figure(title, metric, height=max(220, 100 + 22 * len(known)))
     if known.empty:
         return say_nothing_to_show(drawing, f"{metric} is not known for any {group}")
     drawing.add_bar(
         x=known["value"], y=known["group"].map(label), orientation="h", marker={"color": BLUE}, customdata=known["rows"],
-        hovertemplate="%{y}: %{x:.3g} (%{customdata:,} rows)<extra></extra>",
+        text=[f"{value:.3g}" for value in known["value"]], textposition="outside", cliponaxis=False,
+        hovertemplate=f"%{{y}}: %{{x:.3g}} (%{{customdata:,}} {counted})<extra></extra>",
     )  # fmt: skip
-    return drawing.update_yaxes(type="category")
+    return drawing.update_yaxes(type="category").update_xaxes(nticks=6, rangemode="tozero")
 
 
 def _in_brackets(name: str, value: float | None) -> str:

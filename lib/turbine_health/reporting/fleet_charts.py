@@ -8,7 +8,19 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from turbine_health.reporting.theme import AMBER, BAND, BLUE, GREEN, GREY, RED, SERIES, figure, label, say_nothing_to_show
+from turbine_health.reporting.theme import (
+    AMBER,
+    BAND,
+    BLUE,
+    GREEN,
+    GREY,
+    RED,
+    SERIES,
+    figure,
+    label,
+    say_nothing_to_show,
+    whole_step,
+)
 
 _ROW_HEIGHT = 118
 
@@ -90,12 +102,13 @@ def announced_failures(monthly: pd.DataFrame) -> go.Figure:
     missed = monthly["failures"] - monthly["failures_warned"]
     for name, counts, colour in (("announced", monthly["failures_warned"], GREEN), ("not announced", missed, RED)):
         drawing.add_bar(x=monthly["month"], y=counts, name=name, marker={"color": colour})
-    return drawing.update_layout(barmode="stack")
+    step = whole_step(monthly["failures"].max())
+    return drawing.update_layout(barmode="stack").update_yaxes(dtick=step)
 
 
 def flagged_share(days: pd.DataFrame) -> go.Figure:
     """Share of readings with each kind of flag, by day. Needs `day`, `flag`, `share`."""
-    drawing = figure("Readings with a quality flag", "", "share of the day's readings")
+    drawing = figure("Readings with a quality flag", "", "share of the day's readings", height=420)
     if days.empty:
         return say_nothing_to_show(drawing, "no reading was flagged in this period")
     largest = days.groupby("flag")["share"].sum().nlargest(len(SERIES)).index
@@ -105,6 +118,7 @@ def flagged_share(days: pd.DataFrame) -> go.Figure:
             x=rows["day"], y=rows["share"], mode="lines+markers", name=label(flag), line={"color": colour},
             hovertemplate="%{x|%d %b}: %{y:.2%}<extra>" + label(flag) + "</extra>",
         )  # fmt: skip
+    drawing.update_layout(legend={"y": -0.18, "yanchor": "top"})
     # A day on each side: the axis of a single day would show milliseconds.
     around = [days["day"].min() - pd.Timedelta(days=1), days["day"].max() + pd.Timedelta(days=1)]
     return drawing.update_yaxes(tickformat=".1%", rangemode="tozero").update_xaxes(range=around)

@@ -94,9 +94,21 @@ def days_left_words(days: float | None, lower: float | None, upper: float | None
     return f"{days:.1f} ({lower:.1f} to {upper:.1f})"
 
 
+def few_predictions(scored: pd.DataFrame, days: pd.Series[Any]) -> str:
+    """What to say where there is no line to draw, and how to get one."""
+    if scored.empty:
+        return "No window was scored in this period."
+    first = min(days.min(), scored["window_end"].min())
+    return (
+        f"One window is scored so far, as of {scored['window_end'].iloc[0]:%d %b %Y %H:%M}; each jobs/predict.py adds one. "
+        f"With --from {first:%Y-%m-%d} it scores the past too, though weeks that the model learned from flatter it."
+    )
+
+
 def _turbine(row: Mapping[str, Any], frames: FleetFrames, signals: Mapping[str, str], place: int) -> dict[str, Any]:
     asset_id = row["asset_id"]
-    events = _of(frames.events, asset_id)
+    events, history = _of(frames.events, asset_id), _of(frames.history, asset_id)
+    scored = history[history["failure_probability"].notna()]
     known = {name: None if not isinstance(value, list) and _is_missing(value) else value for name, value in row.items()}
     return {
         **known,
@@ -104,9 +116,10 @@ def _turbine(row: Mapping[str, Any], frames: FleetFrames, signals: Mapping[str, 
         "anchor": f"turbine-{place + 1}",
         "days_left": days_left_words(row["predicted_time_to_failure_days"], row["lower_days"], row["upper_days"]),
         "events": [_event_words(event) for event in _records(events.iloc[::-1])],
-        "predictions": fleet_charts.turbine_predictions(
-            _of(frames.history, asset_id), events, horizon_days=float(row["horizon_days"])
-        ),
+        "predictions": fleet_charts.turbine_predictions(history, events, horizon_days=float(row["horizon_days"]))
+        if len(scored) > 1
+        else None,
+        "few_predictions": few_predictions(scored, frames.daily["day"]),
         "signals": fleet_charts.turbine_signals(_of(frames.daily, asset_id), frames.fleet, events, signals),
     }
 
@@ -125,7 +138,10 @@ def _is_missing(value: object) -> bool:
 
 
 def _event_words(event: Mapping[str, Any]) -> str:
-    what = event["kind"].capitalize() + (f" of {event['component'].replace('_', ' ')}" if event["component"] else "")
+    component = (event["component"] or "").replace("_", " ")
+    what = event["kind"].capitalize()
+    if component:
+        what += f" of {component}" if event["kind"] == "failure" else f" ({component})"
     until = "" if pd.isna(event["ended_at"]) else f", running again {event['ended_at']:%d %b %Y %H:%M}"
     return f"{what}: {event['started_at']:%d %b %Y %H:%M}{until}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 
 import plotly.graph_objects as go
 
@@ -57,7 +58,17 @@ def short(text: str, longest: int = 40) -> str:
     return text if len(text) <= longest else f"{text[: longest - kept_at_the_end - 1]}…{text[-kept_at_the_end:]}"
 
 
+def whole_step(highest: float) -> int:
+    """Distance of ticks on an axis that counts up to `highest`: nobody has seen half a failure.
+
+    >>> whole_step(2), whole_step(40)
+    (1, 8)
+    """
+    return max(1, round(highest / 5))
+
+
 def say_nothing_to_show(drawing: go.Figure, why: str) -> go.Figure:
     """A figure that says in words why it is empty, rather than showing bare axes."""
     drawing.update_xaxes(visible=False).update_yaxes(visible=False).update_layout(height=150)
-    return drawing.add_annotation(text=label(why), showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5)
+    lines = "<br>".join(html.escape(line, quote=False) for line in textwrap.wrap(why, 40))
+    return drawing.add_annotation(text=lines, showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5)
