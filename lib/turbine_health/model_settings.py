@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -108,6 +108,9 @@ class EvaluationSettings(Section):
     resamplings: int = Field(200, ge=20, le=10_000, description="Draws of whole turbines behind each confidence interval.")
     confidence: float = Field(0.9, gt=0, lt=1)
     random_reference: bool = Field(True, description="Also score the optimistic split of random rows; one more fit a head.")
+    learning_curve: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (), description="Shares of the training turbines to train on, to see what more would bring; one more fit a head each."
+    )
     inspections_per_day: tuple[int, ...] = Field((1, 3), description="Turbines that can be visited a day, for top-k scores.")
     min_test_failures: int = Field(5, ge=1, description="Fewer distinct failures in the test prove nothing.")
 

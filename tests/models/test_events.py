@@ -8,6 +8,7 @@ from pyspark.sql.types import DoubleType, IntegerType, StringType, StructField, 
 from turbine_health.models.events import (
     cheapest_threshold,
     cost_curve,
+    costliest_turbines,
     inspections,
     lead_time_counts,
     to_failures,
@@ -71,6 +72,17 @@ def test_an_alert_that_ended_before_the_horizon_is_a_false_alarm_and_the_failure
     assert (total["failures"], total["caught"], total["false_alarms"], total["days"]) == (1, 0, 1, 10)
     failure = to_failures(rows, "view", 7).collect()[0]
     assert failure["lead_time_days"] is None
+
+
+def test_the_turbine_where_alerts_cost_most_comes_first_with_what_happened(spark):
+    missed = scored(spark, "T01", [0.1] * 10)
+    called_for_nothing = scored(spark, "T02", [0.9, 0.1, 0.1, 0.9], failed=False)
+    both = missed.unionByName(called_for_nothing)
+    table = costliest_turbines(both, "view", 7, 24, CostSettings()).set_index("asset_id")
+    costs = CostSettings()
+    assert list(table.loc["T01"]) == [10, 1, 0, 0, costs.of_missed_failure]
+    assert list(table.loc["T02"]) == [4, 0, 0, 2, 2 * costs.of_false_alarm]
+    assert list(table.index) == ["T01", "T02"]
 
 
 def test_windows_without_a_label_make_no_alarm(spark):

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from degrading_fleet import examples_table, fleet_examples, fleet_settings, fleet_windows, windows_table
 from pyspark.sql import functions as F
@@ -40,7 +41,8 @@ class Plant:
 @pytest.fixture(scope="module")
 def plant(spark, tmp_path_factory):
     """Trained once and scored once, with one turbine that fell silent a week before the others' last window."""
-    plant = Plant(spark, tmp_path_factory.mktemp("plant"))
+    evaluation = {"resamplings": 40, "min_test_failures": 2, "learning_curve": [0.5]}
+    plant = Plant(spark, tmp_path_factory.mktemp("plant"), evaluation=evaluation)
     plant.store.append(fleet_examples(spark, plant.settings), examples_table(plant.settings))
     windows = fleet_windows(spark, plant.settings)
     last = windows.agg(F.max("window_end")).head()[0] - timedelta(days=7)
@@ -68,6 +70,26 @@ def test_every_name_of_the_contract_is_in_the_runs(plant):
     assert {"mae", "mse", "rmse", "r2_score", "rmse_uncapped", "interval_coverage", "predictions_moved"} <= set(errors)
     params = plant.tracker.runs(plant.settings.mlflow.classifier_experiment)[0].params
     assert {"features", "target", "test_size", "random_state", "stratify", "model_type", "model_source"} <= set(params)
+
+
+def test_the_table_by_turbine_adds_up_to_the_metrics_of_the_test(plant):
+    alerts = pd.DataFrame(plant.tracker.load_json(plant.summary.classifier.run_id, "by_turbine.json"))
+    metrics = plant.tracker.metrics(plant.summary.classifier.run_id)
+    assert list(alerts["asset_id"].sort_values()) == [f"T{number:02d}" for number in range(12)]
+    sums = alerts[["failures", "failures_announced"]].sum()
+    assert list(sums) == [metrics["failures"], metrics["failures_caught"]]
+    both = pd.DataFrame(plant.tracker.load_json(plant.summary.regressor.run_id, "by_turbine.json"))
+    errors = (both["mae_days"] * both["windows_with_failure"]).sum() / both["windows_with_failure"].sum()
+    assert errors == pytest.approx(plant.tracker.metrics(plant.summary.regressor.run_id)["mae"])
+    assert both[alerts.columns].equals(alerts)
+
+
+def test_a_share_of_the_turbines_asked_for_leaves_a_learning_curve(plant):
+    for version in (plant.summary.classifier, plant.summary.regressor):
+        (point,) = plant.tracker.load_json(version.run_id, "learning_curve.json")
+        assert point["share"] == 0.5
+        assert 0 < point["turbines"] < 12
+        assert point["score"] > 0
 
 
 def test_calibration_brings_what_is_said_nearer_to_what_happens(plant):

@@ -59,12 +59,6 @@ R = TypeVar("R")
 S = TypeVar("S", bound="_Connected")
 
 
-class Figure(Protocol):
-    """A plotly figure, as far as this module needs one."""
-
-    def to_html(self, *, include_plotlyjs: bool, full_html: bool) -> str: ...
-
-
 class _Connected(Protocol):
     _client: MlflowClient
 
@@ -112,10 +106,6 @@ class TrackedRun:
         """Keep labels to search by."""
         for name, value in tags.items():
             self._client.set_tag(self.run_id, name, value)
-
-    def log_figure(self, figure: Figure, path: str) -> None:
-        """Keep a figure as one HTML file that needs no network: plotly.js is in it."""
-        self.log_text(figure.to_html(include_plotlyjs=True, full_html=True), path)
 
     @_explained
     def log_text(self, text: str, path: str) -> None:

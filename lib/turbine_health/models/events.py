@@ -21,6 +21,8 @@ DAYS_PER_MONTH = 365.25 / 12
 TOTALS = ("failures", "caught", "false_alarms", "visits", "days")
 # Lead times are told apart by the hour, so that their table stays small on any fleet.
 LEAD_STEPS_PER_DAY = 24
+# A table by turbine is read by people; those that matter come first.
+MOST_TURBINES = 200
 
 
 def to_visits(alerts: DataFrame, key: str, horizon_days: float) -> DataFrame:
@@ -115,6 +117,34 @@ def totals_by_view(scored: DataFrame, key: str, horizon_days: float, hours_per_r
     known = scored.where(F.col("failure_within_7d").isNotNull())
     visits = known.where("is_alert").transform(to_visits, key, horizon_days)
     return _totals(_watched(known, [key, "asset_id"], hours_per_row), visits, key)
+
+
+def costliest_turbines(
+    scored: DataFrame, key: str, horizon_days: float, hours_per_row: float, costs: CostSettings
+) -> pd.DataFrame:
+    """Where the alerts did worst.
+
+    Args:
+        scored: As for `totals_by_view`, of one view.
+        key: As there.
+        horizon_days: Of the label.
+        hours_per_row: Time that one row stands for.
+        costs: What errors and actions cost.
+
+    Returns:
+        At most `MOST_TURBINES`, the costliest first: `asset_id`, `windows`, `failures`, `failures_announced`,
+        `false_alarms`, `cost`.
+    """
+    totals = totals_by_view(scored, key, horizon_days, hours_per_row).transform(with_cost, costs)
+    windows = F.round(F.col("days") * 24 / hours_per_row).cast("long")
+    costliest: pd.DataFrame = (
+        totals.withColumns({"windows": windows, "failures_announced": F.col("caught")})
+        .select("asset_id", "windows", "failures", "failures_announced", "false_alarms", "cost")
+        .orderBy(F.desc("cost"), "asset_id")
+        .limit(MOST_TURBINES)
+        .toPandas()
+    )
+    return costliest
 
 
 def totals_by_threshold(scored: DataFrame, thresholds: Sequence[float], horizon_days: float, hours_per_row: float) -> DataFrame:

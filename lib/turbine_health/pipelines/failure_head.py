@@ -13,9 +13,16 @@ from pyspark.sql import functions as F
 
 from turbine_health.io.tracking import TrackedRun, Tracker
 from turbine_health.models.calibration import calibration_stage, fit_calibration
-from turbine_health.models.events import cheapest_threshold, cost_curve, inspections, totals_by_threshold
+from turbine_health.models.events import (
+    cheapest_threshold,
+    cost_curve,
+    costliest_turbines,
+    inspections,
+    totals_by_threshold,
+)
 from turbine_health.models.forests import LABEL, WEIGHT, class_weight, classifier, healthy_share_kept, is_kept
 from turbine_health.models.gate import Verdict, judge, suspected_leak
+from turbine_health.models.learning_curve import failure_learning_curve
 from turbine_health.models.preparation import FittedPipeline
 from turbine_health.models.resampling import interval_of
 from turbine_health.models.scoring import SCORE_DIGITS, calibrated, with_raw_score
@@ -57,6 +64,10 @@ class FailureHead:
     inspections: pd.DataFrame
     curve: pd.DataFrame
     """Cost by threshold on the validation rows."""
+    by_turbine: pd.DataFrame
+    """What the test's alerts did at the turbines where they cost most: columns of `costliest_turbines`."""
+    learning: pd.DataFrame
+    """PR-AUC by share of the training turbines; empty unless `evaluation.learning_curve` asks for it."""
     importance: pd.DataFrame
 
 
@@ -83,6 +94,7 @@ def train_failure_head(held: TrainingSet, run: TrackedRun, tracker: Tracker) -> 
             views[RANDOM] = random_reference(
                 rows, is_training, is_learned, side_estimator, settings.split.test_share, with_raw_score
             )
+        learning = _learning_curve(held, rows, is_learned)
         judged = {view: _with_alerts(frame, calibration, threshold) for view, frame in views.items()}
         judged |= _baselines(held, rows, is_learned) | _champion(held, tracker)
     scored = union_of_views(judged).cache()
@@ -97,6 +109,8 @@ def train_failure_head(held: TrainingSet, run: TrackedRun, tracker: Tracker) -> 
         scores=failure_scores(scored, judging),
         inspections=inspections(test, max(settings.evaluation.inspections_per_day)),
         curve=curve,
+        by_turbine=costliest_turbines(test, VIEW, settings.labels.horizon_days, settings.features.every_hours, settings.costs),
+        learning=learning,
         importance=held.importance(forest.featureImportances.toArray()),
     )
 
@@ -199,6 +213,12 @@ def _champion(held: TrainingSet, tracker: Tracker) -> dict[str, DataFrame]:
     return {
         CHAMPION_VIEW: _with_alerts(with_raw_score(test, tracker.load_model(champion)), serving.calibration, serving.threshold)
     }
+
+
+def _learning_curve(held: TrainingSet, rows: DataFrame, is_learned: Column) -> pd.DataFrame:
+    estimator = classifier(held.settings.model, share_of_trees=held.settings.model.validation_trees_share)
+    shares = held.settings.evaluation.learning_curve
+    return failure_learning_curve(rows, is_learned, F.col("part") == TEST, estimator, shares)
 
 
 def _serving(held: TrainingSet, threshold: float, calibration: Calibration) -> ClassifierServing:

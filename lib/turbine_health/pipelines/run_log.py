@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from importlib.metadata import version as installed_version
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from pyspark.sql import functions as F
 
 from turbine_health.io.tracking import RegisteredVersion, TrackedRun
 from turbine_health.models.gate import Verdict
 from turbine_health.models.views import TEST_VIEW, as_ends
 from turbine_health.pipelines.failure_head import FailureHead
-from turbine_health.pipelines.time_head import ACTUAL, RAW, TimeHead
+from turbine_health.pipelines.run_figures import days_sample, failure_figures, thinned, time_figures
+from turbine_health.pipelines.time_head import TimeHead
 from turbine_health.pipelines.training_set import TrainingSet
 from turbine_health.reporting import charts, pages
 from turbine_health.transforms.splits import TEST, TRAIN
 
-# Points of a scatter that a browser draws at once and an eye can tell apart.
-SAMPLED_POINTS = 4_000
 PACKAGES = ("pyspark", "delta-spark", "mlflow", "numpy", "pandas")
 
 
@@ -70,18 +68,23 @@ def log_failure_head(run: TrackedRun, head: FailureHead, held: TrainingSet, regi
     run.log_json(head.serving.to_json(), "serving.json")
     alerts = test.confusion
     matrix = charts.confusion_matrix(alerts.tn, alerts.fp, alerts.fn, alerts.tp, horizon_days=head.judging.horizon_days)
-    run.log_figure(matrix, "confusion_matrix_model_a.html")
+    _log_figure(run, "Model A: what the alerts said", matrix, "confusion_matrix_model_a.html")
     curve = thinned(test.ranking.curve)
-    run.log_figure(charts.roc_curve(curve, auc=test.ranking.roc_auc), "roc_curve_model_a.html")
+    roc = charts.roc_curve(curve, auc=test.ranking.roc_auc)
+    _log_figure(run, "Model A: how well it ranks", roc, "roc_curve_model_a.html")
     run.log_text(
-        pages.figures_page("Model A: how good the alerts are", _failure_figures(head, curve)), "evaluation_model_a.html"
+        pages.figures_page("Model A: how good the alerts are", failure_figures(head, curve)), "evaluation_model_a.html"
     )
     run.log_json(head.curve.to_dict("records"), "cost_curve.json")
+    _log_table(run, head.by_turbine, "by_turbine.json")
+    _log_table(run, head.learning, "learning_curve.json")
     example = held.examples.select(*held.preparation.features).limit(3).toPandas()
     return run.log_model(head.model, "classification_model", example, register_as)
 
 
-def log_time_head(run: TrackedRun, head: TimeHead, held: TrainingSet, register_as: str) -> RegisteredVersion:
+def log_time_head(
+    run: TrackedRun, head: TimeHead, failure_head: FailureHead, held: TrainingSet, register_as: str
+) -> RegisteredVersion:
     """Model B's parameters, metrics, pages and pipeline. Returns the registered version."""
     settings = held.settings
     run.log_params({
@@ -97,11 +100,14 @@ def log_time_head(run: TrackedRun, head: TimeHead, held: TrainingSet, register_a
     run.log_metrics({**head.scores.get(TEST_VIEW, {}), **view_metrics(time_view_table(head)), **head.agreement})
     run.log_metrics(_coverage_metrics(head.coverage))
     run.log_json(head.serving.to_json(), "serving.json")
-    sample = _sample(head)
-    run.log_figure(charts.predictions_scatter(sample), "regression_predictions_plot.html")
-    run.log_figure(charts.error_distribution(sample), "error_distribution.html")
-    figures = {"What the forest leans on": charts.importance(head.importance)}
+    sample = days_sample(head)
+    scatter, errors = charts.predictions_scatter(sample), charts.error_distribution(sample)
+    _log_figure(run, "Model B: days left on the test", scatter, "regression_predictions_plot.html")
+    _log_figure(run, "Model B: how far off it is on the test", errors, "error_distribution.html")
+    figures = {"Predicted against actual": scatter, "Errors": errors, **time_figures(head)}
     run.log_text(pages.figures_page("Model B: how good the days left are", figures), "evaluation_model_b.html")
+    _log_table(run, failure_head.by_turbine.merge(head.by_turbine, on="asset_id", how="left"), "by_turbine.json")
+    _log_table(run, head.learning, "learning_curve.json")
     example = held.examples.select(*held.preparation.features).limit(3).toPandas()
     return run.log_model(head.model, "regression_model", example, register_as)
 
@@ -147,44 +153,15 @@ def view_metrics(table: pd.DataFrame) -> dict[str, float | None]:
     return metrics
 
 
-def thinned(curve: pd.DataFrame) -> pd.DataFrame:
-    """A curve with at most `SAMPLED_POINTS` points, its first and last among them."""
-    step = max(1, len(curve) // SAMPLED_POINTS)
-    kept: pd.DataFrame = pd.concat([curve.iloc[::step], curve.iloc[-1:]]).drop_duplicates()
-    return kept
+def _log_figure(run: TrackedRun, title: str, figure: Any, path: str) -> None:
+    """Keep a figure as a page of its own."""
+    run.log_text(pages.figures_page(title, {title: figure}), path)
 
 
-def _failure_figures(head: FailureHead, curve: pd.DataFrame) -> dict[str, Any]:
-    test = head.scores[TEST_VIEW]
-    horizon = head.judging.horizon_days
-    return {
-        "Precision and recall": charts.precision_recall_curve(
-            curve, base_rate=test.ranking.base_rate, area=test.ranking.pr_auc
-        ),
-        "Calibration": charts.calibration(test.reliability),
-        "Cost by threshold (validation)": charts.cost_curve(head.curve, chosen_threshold=head.serving.threshold),
-        "Warning time": charts.lead_times(_one_row_each(test.lead_times), horizon_days=horizon),
-        "By failure mode": charts.metric_by_group(
-            _caught_by_mode(test.lead_times), group="failure mode", metric="share of failures announced"
-        ),
-        "What the forest leans on": charts.importance(head.importance),
-    }
-
-
-def _caught_by_mode(lead_times: pd.DataFrame) -> pd.DataFrame:
-    """`group`, `value` (share announced) and `rows` (failures) by failure mode."""
-    caught = lead_times["failures"].where(lead_times["lead_time_days"].notna(), 0)
-    sums = lead_times.assign(caught=caught).groupby("failure_mode")[["failures", "caught"]].sum()
-    table = pd.DataFrame({"value": sums["caught"] / sums["failures"], "rows": sums["failures"]})
-    by_mode: pd.DataFrame = table.rename_axis("group").reset_index()
-    return by_mode
-
-
-def _one_row_each(lead_times: pd.DataFrame) -> pd.DataFrame:
-    """`lead_time_days` once per failure, of at most `SAMPLED_POINTS`."""
-    each = np.repeat(lead_times["lead_time_days"].to_numpy(float), lead_times["failures"])
-    table: pd.DataFrame = pd.DataFrame({"lead_time_days": each[:SAMPLED_POINTS]})
-    return table
+def _log_table(run: TrackedRun, table: pd.DataFrame, path: str) -> None:
+    """Keep a small table, null where not known; nothing where it is empty."""
+    if len(table):
+        run.log_json(json.loads(table.to_json(orient="records")), path)
 
 
 def _inspection_metrics(head: FailureHead, per_day: Sequence[int]) -> dict[str, float | None]:
@@ -197,14 +174,3 @@ def _inspection_metrics(head: FailureHead, per_day: Sequence[int]) -> dict[str, 
 def _coverage_metrics(coverage: pd.DataFrame) -> dict[str, float | None]:
     bands = coverage[(coverage["view"] == TEST_VIEW) & (coverage["band"] != "all")]
     return {f"interval_coverage_band_{row.band}": row.covered for row in bands.itertuples()}
-
-
-def _sample(head: TimeHead) -> pd.DataFrame:
-    known = head.test.where(F.col(ACTUAL).isNotNull())
-    sample: pd.DataFrame = (
-        known.orderBy(F.xxhash64("asset_id", "window_end"))
-        .limit(SAMPLED_POINTS)
-        .select("asset_id", "window_end", F.col(ACTUAL).alias("actual_days"), F.col(RAW).alias("predicted_days"))
-        .toPandas()
-    )
-    return sample

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -14,8 +14,10 @@ from pyspark.sql import functions as F
 from turbine_health.errors import DataError
 from turbine_health.io.tracking import TrackedRun, Tracker
 from turbine_health.models.calibration import fit_interval
+from turbine_health.models.evaluation import error_sums
 from turbine_health.models.forests import DAYS, WEIGHT, feature_gains, kind_of_trees, regressor
 from turbine_health.models.gate import Verdict, judge
+from turbine_health.models.learning_curve import time_learning_curve
 from turbine_health.models.preparation import FittedPipeline
 from turbine_health.models.resampling import interval_of
 from turbine_health.models.scoring import agreed_days, interval_band, is_moved, lower_days, upper_days, with_raw_days
@@ -50,6 +52,10 @@ class TimeHead:
     coverage: pd.DataFrame
     """Share of the truth that the interval held: one row per `view` and `band` (`all` for the whole view)."""
     agreement: Mapping[str, float]
+    by_turbine: pd.DataFrame
+    """`asset_id`, `windows_with_failure` (that ends on record), `mae_days`, for the turbines of `FailureHead.by_turbine`."""
+    learning: pd.DataFrame
+    """Root mean squared error by share of the training turbines; empty unless `evaluation.learning_curve` asks for it."""
     importance: pd.DataFrame
 
 
@@ -73,6 +79,8 @@ def train_time_head(held: TrainingSet, failure_head: FailureHead, run: TrackedRu
             views[RANDOM] = random_reference(
                 rows, is_training, is_training, side_estimator, settings.split.test_share, with_raw_days
             )
+        shares, is_test = settings.evaluation.learning_curve, F.col("part") == TEST
+        learning = time_learning_curve(rows, is_training, is_test, side_estimator, shares)
         views |= _baselines(held, rows, is_training) | _champion(held, tracker)
     judged = {view: _with_bounds(frame, interval) for view, frame in views.items()}
     judged[UNSEEN] = _bounded_by_other_folds(views[UNSEEN], held)
@@ -88,6 +96,8 @@ def train_time_head(held: TrainingSet, failure_head: FailureHead, run: TrackedRu
         error_draws=error_draws,
         coverage=_coverage(scored),
         agreement=_agreement(test, failure_head),
+        by_turbine=_errors_by_turbine(test, list(failure_head.by_turbine["asset_id"])),
+        learning=learning,
         importance=held.importance(feature_gains(forest)),
     )
 
@@ -182,6 +192,14 @@ def _coverage(scored: DataFrame) -> pd.DataFrame:
     table = pd.concat([bands, whole], ignore_index=True)
     coverage: pd.DataFrame = table.assign(covered=table["held"] / table["rows"])[[VIEW, "band", "rows", "covered"]]
     return coverage
+
+
+def _errors_by_turbine(test: DataFrame, turbines: Sequence[str]) -> pd.DataFrame:
+    sums = error_sums(test.where(F.col("asset_id").isin(*turbines)), VIEW, RAW, ACTUAL)
+    mae_days = (F.col("absolute") / F.col("rows")).alias("mae_days")
+    worst_first = sums.select("asset_id", F.col("rows").alias("windows_with_failure"), mae_days)
+    table: pd.DataFrame = worst_first.orderBy(F.desc("mae_days"), "asset_id").toPandas()
+    return table
 
 
 def _agreement(test: DataFrame, failure_head: FailureHead) -> dict[str, float]:

@@ -68,7 +68,7 @@ def train(store: TableStore, tracker: Tracker, settings: Settings, as_of_version
     with tracker.run(settings.mlflow.regressor_experiment, name) as run:
         log_training_data(run, held)
         head = train_time_head(held, failure_head, run, tracker)
-        regressor = log_time_head(run, head, held, settings.mlflow.regressor_model)
+        regressor = log_time_head(run, head, failure_head, held, settings.mlflow.regressor_model)
         verdict = time_verdict(head, failure_head, held)
         log_verdict(run, time_card(head, held, verdict), verdict, time_view_table(head))
         second_role = _role(regressor, verdict, tracker)
