@@ -68,7 +68,7 @@ check: $(READY_FOR_TESTS) ## Style, types and layers
 # Spark plans small tables on one core: two processes share the tests, each with a session of its own.
 .PHONY: test
 test: $(READY_FOR_TESTS) ## Every test (TESTS=tests/io for some of them)
-	$(PY) -m pytest --numprocesses 2 --dist loadgroup --durations 25 $(TESTS)
+	$(PY) -m pytest --numprocesses 2 --no-loadscope-reorder --durations 25 $(TESTS)
 
 # --- ship -------------------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from postgres import started_postgresql
 from pyspark.sql import SparkSession
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from turbine_health.io.delta import TableStore
 from turbine_health.io.session import spark_session
@@ -15,14 +17,24 @@ from turbine_health.settings import SparkSettings, StorageSettings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+WALK = "tests/walk/"
 
 
-@pytest.hookimpl(tryfirst=True)
+class WholeFilesScheduling(LoadScopeScheduling):
+    """A file's tests stay in one process, for what its fixtures made; so do all tests on the walk through all jobs."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return WALK if file.startswith(WALK) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WholeFilesScheduling:
+    return WholeFilesScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A module's tests stay in one process, for what its fixtures made; those of the walk through all jobs too."""
-    for item in items:
-        walks = "undisturbed" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("walk" if walks else str(item.path)))
+    """What takes longest starts first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(WALK))
 
 
 @pytest.fixture(scope="session")

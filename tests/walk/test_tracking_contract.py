@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from acceptance.conftest import Walk
 from acceptance.plant import Plant
 from deltalake import DeltaTable
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from walk.conftest import Walk
 
 CONTRACT = {
     "Turbine_Failure_Prediction_Classification": {
