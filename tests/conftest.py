@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from turbine_health.settings import SparkSettings, StorageSettings
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 WALK = "tests/walk/"
+
+# pyspark takes a process whose main module has no file for a run of its own doctests, and ends it.
+vars(sys.modules["__main__"]).setdefault("__file__", __file__)
 
 
 class WholeFilesScheduling(LoadScopeScheduling):

@@ -58,7 +58,7 @@ class Plant:
             "sources": [
                 {
                     "extends": str(CONF / "sources" / "simulated.yaml"),
-                    "asset_id": {"known": list(known_turbines)},
+                    **({"asset_id": {"known": list(known_turbines)}} if known_turbines else {}),
                     "files": {"path": f"{self.landing}/readings/*.csv"},
                     "failures": {"path": f"{self.landing}/events.csv"},
                 }

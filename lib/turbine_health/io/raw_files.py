@@ -88,7 +88,7 @@ def take_new_files(
         spark.readStream.format("text")
         .option("maxFileAge", NEVER_TOO_OLD)
         .option("maxBytesPerTrigger", str(max_batch_mb * 1024 * 1024))
-        .load(source.files.path)
+        .load(_as_pattern(spark, source.files.path))
         .writeStream.foreachBatch(take_batch)
         .option("checkpointLocation", checkpoint)
         .trigger(availableNow=True)
@@ -236,6 +236,13 @@ def _path_of(spark: SparkSession, uri: str) -> str:
 def _is_concurrent(text: str) -> bool:
     signs = ("Multiple streaming queries are concurrently using", "CONCURRENT_QUERY", "ConcurrentTransactionException")
     return any(sign in text for sign in signs)
+
+
+def _as_pattern(spark: SparkSession, path: str) -> str:
+    """The path of one file as a pattern that only it matches: without wildcards, the file source takes it for a folder."""
+    is_pattern = any(character in path for character in GLOB_CHARACTERS)
+    is_file = not is_pattern and all(status.isFile() for status in _Hadoop(spark).glob(path))
+    return f"{path[:-1]}[{path[-1]}]" if is_file else path
 
 
 class _Hadoop:

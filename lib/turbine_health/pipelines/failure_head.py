@@ -11,6 +11,7 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from turbine_health.io.short_plans import cached_with_short_plan
 from turbine_health.io.tracking import TrackedRun, Tracker
 from turbine_health.models.calibration import calibration_stage, fit_calibration
 from turbine_health.models.events import (
@@ -77,7 +78,7 @@ def train_failure_head(held: TrainingSet, run: TrackedRun, tracker: Tracker) -> 
     rows, is_learned = _to_learn(held)
     side_estimator = classifier(settings.model, share_of_trees=settings.model.validation_trees_share)
     with run.without_autolog():
-        validated = out_of_fold(rows, is_learned, side_estimator, settings.split.folds, with_raw_score).cache()
+        validated = cached_with_short_plan(out_of_fold(rows, is_learned, side_estimator, settings.split.folds, with_raw_score))
         validation = validated.where(F.col("part") == TRAIN)
         calibration = fit_calibration(validation, held.training_failures)
         curve = _validation_curve(held, with_probability(validation, calibration), calibration.probability)
@@ -97,7 +98,7 @@ def train_failure_head(held: TrainingSet, run: TrackedRun, tracker: Tracker) -> 
         learning = _learning_curve(held, rows, is_learned)
         judged = {view: _with_alerts(frame, calibration, threshold) for view, frame in views.items()}
         judged |= _baselines(held, rows, is_learned) | _champion(held, tracker)
-    scored = union_of_views(judged).cache()
+    scored = cached_with_short_plan(union_of_views(judged))
     judging = Judging(settings.labels.horizon_days, settings.features.every_hours, settings.costs, settings.evaluation)
     test = scored.where(F.col(VIEW) == TEST_VIEW)
     return FailureHead(

@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.errors import DataError
+from turbine_health.io.short_plans import cached_with_short_plan
 from turbine_health.io.tracking import TrackedRun, Tracker
 from turbine_health.models.calibration import fit_interval
 from turbine_health.models.evaluation import error_sums
@@ -68,7 +69,7 @@ def train_time_head(held: TrainingSet, failure_head: FailureHead, run: TrackedRu
     side_estimator = regressor(settings.model, share_of_trees=settings.model.validation_trees_share)
     cap_days = settings.model.time_to_failure_cap_days
     with run.without_autolog():
-        validated = out_of_fold(rows, is_training, side_estimator, settings.split.folds, with_raw_days).cache()
+        validated = cached_with_short_plan(out_of_fold(rows, is_training, side_estimator, settings.split.folds, with_raw_days))
     interval = _fit_interval(validated.where(is_training), settings.model)
     estimator = regressor(settings.model)
     forest = estimator.fit(rows.where(is_training))
@@ -84,7 +85,7 @@ def train_time_head(held: TrainingSet, failure_head: FailureHead, run: TrackedRu
         views |= _baselines(held, rows, is_training) | _champion(held, tracker)
     judged = {view: _with_bounds(frame, interval) for view, frame in views.items()}
     judged[UNSEEN] = _bounded_by_other_folds(views[UNSEEN], held)
-    scored = union_of_views({view: _with_actual(frame, cap_days) for view, frame in judged.items()}).cache()
+    scored = cached_with_short_plan(union_of_views({view: _with_actual(frame, cap_days) for view, frame in judged.items()}))
     scores, error_draws = time_scores(scored, settings.evaluation)
     test = scored.where(F.col(VIEW) == TEST_VIEW)
     return TimeHead(
