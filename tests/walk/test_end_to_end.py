@@ -11,6 +11,7 @@ import duckdb
 import pytest
 from acceptance.plant import OF_THE_RUN, REPOSITORY, Plant
 from deltalake import DeltaTable
+from mlflow import MlflowClient
 
 # The first test waits for the walk through all jobs.
 pytestmark = pytest.mark.timeout(1_800)
@@ -47,6 +48,17 @@ def test_jobs_killed_half_way_and_run_again_leave_the_same_tables(undisturbed, e
         plant.run(job)
     actual = outcome(plant)
     assert actual == {table: expected[table] for table in actual}
+
+
+def test_a_killed_training_is_marked_failed_and_jobs_after_it_go_on(undisturbed, expected, tmp_path):
+    plant = undisturbed.plant.copy(tmp_path)
+    for job, half in (("train", 2), ("monitor", 3), ("report", 1)):
+        plant.kill(job, after_progress_lines=half)
+        plant.run(job)
+    assert outcome(plant) == expected
+    client = MlflowClient(f"sqlite:///{plant.folder}/mlflow.db")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    assert sorted(run.info.status for run in client.search_runs(experiments)) == ["FAILED"] + 4 * ["FINISHED"]
 
 
 def test_jobs_run_a_second_time_write_nothing(undisturbed):
