@@ -43,8 +43,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    # On so little data the optimising compiler takes half of the processor and never earns it back.
-    conf = {"spark.default.parallelism": "2", "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"}
+    # On so little data neither the optimising compiler nor parallel collectors earn back what they take.
+    conf = {"spark.default.parallelism": "2", "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
     settings = SparkSettings(master="local[2]", shuffle_partitions=1, driver_memory="2g", conf=conf)
     with spark_session("tests", settings) as session:
         yield session

@@ -55,7 +55,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     write_engines(folder / "train_FD001.txt.gz", LIVES, LIVES)
     write_engines(folder / "test_FD001.txt.gz", SEEN_OF_TEST, {unit: SEEN_OF_TEST[unit] + LEFT[unit] for unit in SEEN_OF_TEST})
     (folder / "RUL_FD001.txt.gz").write_bytes(gzip.compress("".join(f"{left} \n" for left in LEFT.values()).encode()))
-    return set_settings("FD001", folder, folder / "out")
+    return set_settings("FD001", folder, folder / "out", ["split.folds=2"])
 
 
 @pytest.fixture(scope="module")
