@@ -21,6 +21,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from walk.conftest import Walk
 
+from turbine_health.io.tracking_server import with_installed_driver
+
 CONTRACT = {
     "Turbine_Failure_Prediction_Classification": {
         "target": "failure_within_7d",
@@ -75,7 +77,7 @@ def trained(request: pytest.FixtureRequest, undisturbed: Walk, tmp_path_factory:
     address = request.getfixturevalue("postgresql")
     plant = undisturbed.plant.copy(tmp_path_factory.mktemp("trained"))
     plant.run("train", "--set", f"mlflow.tracking_uri={address}")
-    return Trained(plant, address)
+    return Trained(plant, with_installed_driver(address))
 
 
 @pytest.fixture(scope="module")
