@@ -49,8 +49,7 @@ def test_a_click_in_the_work_list_leads_to_the_turbine(fleet_page):
         section = screen.page.locator(link.get_attribute("href") or "")
         assert section.get_attribute("open") is not None
         assert section.locator("summary").is_visible()
-        screen.page.wait_for_timeout(500)
-        assert section.locator(".main-svg").count() > 0
+        section.locator(".main-svg").first.wait_for()
         assert 0 <= section.bounding_box()["y"] < 900
 
 
