@@ -49,8 +49,8 @@ sql-server: $(READY) ## The tables over JDBC for BI tools, for reading only, on 
 	@bin/sql-server $${PORT:-10000} $${HOST:-127.0.0.1}
 
 .PHONY: cmapss
-cmapss: $(READY) ## Train and score on NASA's C-MAPSS engines; prints RMSE and PHM08 score
-	@$(PY) benchmarks/cmapss.py
+cmapss: $(READY) ## Train and score on NASA's C-MAPSS engines; prints RMSE and PHM08 score (SEEDS=0-4 for their spread)
+	@$(PY) benchmarks/cmapss.py --seeds $${SEEDS:-0}
 
 .PHONY: ui
 ui: $(READY) ## MLflow's pages of the runs and models on port 5000, or the next free one

@@ -35,20 +35,28 @@ class ForestSettings(Section):
     learning_rate: float = Field(0.1, gt=0, le=1, description="Gradient-boosted trees only.")
 
 
+class ClassifierSettings(ForestSettings):
+    """The forest that tells failing from healthy."""
+
+    impurity: Literal["gini", "entropy"] = Field(
+        "gini", description="Of a random forest; see docs/cmapss.md for when entropy ranks better."
+    )
+
+
 class LinearAnswerSettings(Section):
     """Regressions that sum up many noisy signals, which single splits cannot. By measurement, see docs/cmapss.md."""
 
     caps_days: tuple[float, ...] = Field(
         min_length=1, description="One regression for each: of the days left, but at most so many; near ones see the end alone."
     )
-    penalty: float = Field(0.08, gt=0, description="Of the ridge, as a share of the cap: days per spread of a feature.")
+    penalty: float = Field(0.025, gt=0, description="Of the ridge, as a share of the cap: days per spread of a feature.")
 
 
 class ModelSettings(Section):
     """Both heads."""
 
     kind: Literal["random_forest", "gradient_boosted"] = "random_forest"
-    classifier: ForestSettings = ForestSettings()
+    classifier: ClassifierSettings = ClassifierSettings()
     regressor: ForestSettings = ForestSettings()
     time_to_failure_cap_days: float | None = Field(
         30, gt=0, description="Days left are capped here: no sensor tells failures further off apart. Null: not capped."
