@@ -91,6 +91,10 @@ bench-features: $(READY_FOR_TESTS) ## Windowed features against Spark frames, Du
 	@$(PY) benchmarks/features.py run la_haute_borne ours polars duckdb_cells pandas spark_cells duckdb_raw spark_raw
 	@$(PY) benchmarks/features.py compare la_haute_borne
 
+.PHONY: bench-ingest
+bench-ingest: $(READY_FOR_TESTS) ## Raw CSV to silver with every rule, against the floor and Polars, ten million rows
+	@$(PY) benchmarks/ingest.py
+
 .PHONY: bench-cluster
 bench-cluster: package ## Every job on a cluster of real processes, also losing a worker; compares with local mode
 	@PYTHONPATH=tests $(PY) benchmarks/cluster.py $${FOLDER:-data/cluster-bench}
@@ -98,6 +102,10 @@ bench-cluster: package ## Every job on a cluster of real processes, also losing 
 .PHONY: bench-predict
 bench-predict: $(READY) ## Windows scored a minute by both heads, with and without reasons
 	@$(PY) benchmarks/predict.py
+
+.PHONY: fuzz
+fuzz: $(READY_FOR_TESTS) ## Damage log files in 2,000 ways, take them in, count every line again
+	@PYTHONPATH=tests $(PY) benchmarks/fuzz.py
 
 .PHONY: faults
 faults: $(READY_FOR_TESTS) ## Kill ingest at 30 random moments, run it again, compare every table

@@ -11,6 +11,8 @@ _UNITS = {
     "mm_s": "mm/s", "m_s": "m/s", "kwh": "kWh", "kpa": "kPa", "rpm": "rpm", "deg": "°", "bar": "bar", "pct": "%",
     "kw": "kW", "hz": "Hz", "c": "°C", "k": "K", "v": "V", "a": "A", "g": "g",
 }  # fmt: skip
+# Units as descriptions spell them, and as people write them.
+_UNIT_SIGNS = {"deg C": "°C", "deg": "°"}
 _SHORT_WORDS = {"temp": "temperature", "std": "standard deviation", "min": "lowest", "max": "highest", "last": "last reading"}
 # What a statistic measures when it is not in the signal's own unit: a factor and a unit.
 _OWN_UNITS = {
@@ -53,6 +55,15 @@ def signal_words(signal: str) -> str:
     'gearbox oil temperature'
     """
     return _split_unit(signal)[0]
+
+
+def signal_title(signal: str, unit: str) -> str:
+    """The signal and the unit of its values, as the head of a plot.
+
+    >>> signal_title("gearbox_oil_temp_c", "deg C")
+    'gearbox oil temperature (°C)'
+    """
+    return f"{signal_words(signal)} ({_UNIT_SIGNS.get(unit, unit)})"
 
 
 def _subject(name: FeatureName) -> tuple[str, float, str]:

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from turbine_health.errors import DataError
 from turbine_health.io.delta import TableStore
-from turbine_health.models.wording import signal_words
+from turbine_health.models.wording import signal_title
 from turbine_health.pipelines.report import EXPLORATION_PAGE, FLEET_PAGE, write_page
 from turbine_health.reporting.exploration_page import SourceFrames, exploration_page
 from turbine_health.settings import Settings
@@ -84,7 +84,7 @@ def _source_frames(
     return SourceFrames(
         name=source.name,
         description=source.description,
-        titles={signal.name: f"{signal_words(signal.name)} ({signal.unit})" for signal in source.signals},
+        titles={signal.name: signal_title(signal.name, signal.unit) for signal in source.signals},
         facts=_facts_in_words(facts, of_source, per_day),
         missing=exploration.to_missing_shares(daily, signals, period).toPandas(),
         coverage=exploration.to_coverage(daily.filter(shown), period, per_day).toPandas(),

@@ -15,7 +15,7 @@ import pandas as pd
 
 from turbine_health.io.delta import TableStore
 from turbine_health.io.tracking import Tracker
-from turbine_health.models.wording import signal_words
+from turbine_health.models.wording import signal_title
 from turbine_health.pipelines.report_tables import drawn_signals, gather
 from turbine_health.pipelines.run_overview import contests, runs_overview, serving_models
 from turbine_health.reporting.console import Contest, print_summary
@@ -85,7 +85,7 @@ def _folder(storage: StorageSettings) -> Path:
 
 def _signal_titles(settings: Settings) -> dict[str, str]:
     units = {signal.name: signal.unit for source in settings.sources for signal in source.signals}
-    return {name: f"{signal_words(name)} ({units[name]})" for name in drawn_signals(settings)}
+    return {name: signal_title(name, units[name]) for name in drawn_signals(settings)}
 
 
 def _turbines(newest: pd.DataFrame) -> list[dict[str, Any]]:

@@ -31,7 +31,9 @@ _MISSING = [[0, BAND], [0.1, AMBER], [1, RED]]
 _ROW = 16
 _MOST_LABELS = 60
 # A colour scale beside a heat map would take half of a narrow screen.
-_COLOURS_ABOVE = {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "xanchor": "left", "len": 0.6, "thickness": 8}
+_COLOURS_ABOVE = {
+    "orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "xanchor": "left", "len": 0.6, "thickness": 8, "ypad": 4,
+}  # fmt: skip
 
 
 def missing_over_time(shares: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
@@ -97,7 +99,7 @@ def correlations(table: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
         z=values, x=names, y=names, zmin=-1, zmax=1, colorscale=DIVERGING, **numbers,
         hovertemplate="%{y}<br>%{x}<br>%{z:.2f}<extra></extra>", colorbar=_COLOURS_ABOVE, xgap=1, ygap=1,
     )  # fmt: skip
-    drawing.update_xaxes(tickangle=-60, tickfont={"size": 10})
+    _room_for_colours(drawing).update_xaxes(tickangle=-60, tickfont={"size": 10})
     return drawing.update_yaxes(autorange="reversed", tickfont={"size": 10})
 
 
@@ -125,7 +127,7 @@ def failure_timeline(lives: pd.DataFrame) -> go.Figure:
                     "color": (RED, VIOLET, AMBER, GREEN, INK, BLUE)[place % 6]},
             hovertemplate="%{y}: %{x|%d %b %Y}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
-    return drawing.update_yaxes(
+    return _legend_below(drawing).update_yaxes(
         type="category", categoryorder="array", categoryarray=[label(name) for name in reversed(assets)]
     )
 
@@ -166,7 +168,7 @@ def _heat(
         colorbar={**_COLOURS_ABOVE, "tickformat": ".3~%"}, hovertemplate=f"%{{y}}, {when}: %{{z:.2%}} {what}<extra></extra>",
     )  # fmt: skip
     few = {"dtick": 1} if len(y) <= _MOST_LABELS else {}
-    return drawing.update_yaxes(autorange="reversed", type="category", tickfont={"size": 10}, **few)
+    return _room_for_colours(drawing).update_yaxes(autorange="reversed", type="category", tickfont={"size": 10}, **few)
 
 
 def _most(shares: np.ndarray) -> float:
@@ -179,5 +181,13 @@ def _wrapped(title: str) -> str:
     return "<br>".join(textwrap.wrap(label(title), 18)) or "–"
 
 
+def _room_for_colours(drawing: go.Figure) -> go.Figure:
+    """A colour scale above the plot would push the title out of the figure: hold it where it is, in dots from the top."""
+    title = {"y": 1 - 28 / drawing.layout.height, "yanchor": "bottom"}
+    return drawing.update_layout(title=title, margin={"t": 84}, height=drawing.layout.height + 28)
+
+
 def _legend_below(drawing: go.Figure) -> go.Figure:
-    return drawing.update_layout(legend={"y": -0.12, "yanchor": "top"}, margin={"b": 96})
+    """Under the axis and its title, in as many columns as the screen has room for."""
+    legend = {"yref": "container", "y": 0, "yanchor": "bottom", "xref": "container", "x": 0.02, "entrywidth": 124}
+    return drawing.update_layout(legend=legend, margin={"b": 128}, height=drawing.layout.height + 64)
