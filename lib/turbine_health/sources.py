@@ -23,19 +23,34 @@ class Description(BaseModel):
 
 
 class Files(Description):
-    """Where the logs are and how they are cut into rows and fields."""
+    """Where the logs are and how they are cut into rows and fields: files, or the messages of a Kafka topic."""
 
-    path: str = Field(description="File, folder or glob; relative to the working directory.")
-    format: Literal["csv", "json", "parquet"] = "csv"
+    path: str = Field(description="File, folder or glob, relative to the working directory; of Kafka, host:port,host:port.")
+    format: Literal["csv", "json", "parquet", "kafka"] = "csv"
     delimiter: str = Field(",", description="One character, or `blanks` for runs of blanks.")
     header: bool = True
-    columns: tuple[str, ...] = Field((), description="Column names in order, for files without a header.")
+    columns: tuple[str, ...] = Field((), description="Column names in order, for rows without a header.")
     quote: str = '"'
+    topic: str | None = Field(None, description="Of Kafka; one message is one row.")
+    message_format: Literal["csv", "json"] = Field("json", description="What the messages of a topic are.")
+    options: dict[str, str] = Field(default_factory=dict, description="Further options of Spark's Kafka source: `kafka.…`.")
+
+    @property
+    def is_delimited(self) -> bool:
+        """Whether a row is a line of fields, not a JSON object."""
+        return (self.message_format if self.format == "kafka" else self.format) == "csv"
+
+    @property
+    def has_header(self) -> bool:
+        """Whether each file names its columns."""
+        return self.format == "csv" and self.header
 
     @model_validator(mode="after")
     def _named_columns(self) -> Files:
-        if self.format == "csv" and not self.header and not self.columns:
-            raise ValueError("files without a header need `columns`, the names in order")
+        if self.is_delimited and not self.has_header and not self.columns:
+            raise ValueError("rows without a header need `columns`, the names in order")
+        if (self.format == "kafka") != (self.topic is not None):
+            raise ValueError("give a `topic` with `format: kafka`, and only with that")
         return self
 
 

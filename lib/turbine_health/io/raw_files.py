@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -35,10 +36,12 @@ BYTES_PER_SHARE_UNIT = 20
 
 @dataclass(frozen=True)
 class RawFile:
-    """One file that has arrived."""
+    """One file that has arrived, or what has arrived in one partition of a topic."""
 
     uri: str
     modified_at: datetime
+    offsets: tuple[int, int] | None = None
+    """Of a partition: of its first message, and the one after its last."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def require_files(spark: SparkSession, source: Source) -> None:
     Raises:
         SourceError: No such file or folder, or no file in it.
     """
-    hadoop = _Hadoop(spark)
+    hadoop = Hadoop(spark)
     found = hadoop.glob(source.files.path)
     where = f"source {source.name}"
     if not found:
@@ -75,21 +78,39 @@ def take_new_files(
         TurbineHealthError: Whatever `take` raised; the batch comes again next time.
         ConcurrentRunError: Another run is taking the same files.
     """
+    arriving = (
+        spark.readStream.format("text")
+        .option("maxFileAge", NEVER_TOO_OLD)
+        .option("maxBytesPerTrigger", str(max_batch_mb * 1024 * 1024))
+        .load(_as_pattern(spark, source.files.path))
+    )
+    take_arriving(arriving, source, checkpoint, lambda number: take(_planned_batch(spark, checkpoint, number)))
+
+
+def take_arriving(arriving: DataFrame, source: Source, checkpoint: str, take: Callable[[int], None]) -> None:
+    """Hand the number of every batch that is due to `take`, until all that is there now is taken.
+
+    Args:
+        arriving: A stream; only how it is cut into batches counts.
+        source: Named in errors.
+        checkpoint: Where Spark keeps which batches are planned, and which are done.
+        take: Does the work of one batch.
+
+    Raises:
+        TurbineHealthError: Whatever `take` raised; the batch comes again next time.
+        ConcurrentRunError: Another run is taking the same batches.
+    """
     problems: list[TurbineHealthError] = []
 
     def take_batch(_: DataFrame, number: int) -> None:
         try:
-            take(_planned_batch(spark, checkpoint, number))
+            take(number)
         except TurbineHealthError as problem:
             problems.append(problem)
             raise
 
     query = (
-        spark.readStream.format("text")
-        .option("maxFileAge", NEVER_TOO_OLD)
-        .option("maxBytesPerTrigger", str(max_batch_mb * 1024 * 1024))
-        .load(_as_pattern(spark, source.files.path))
-        .writeStream.foreachBatch(take_batch)
+        arriving.writeStream.foreachBatch(take_batch)
         .option("checkpointLocation", checkpoint)
         .trigger(availableNow=True)
         .start()
@@ -111,7 +132,12 @@ def read_lines(spark: SparkSession, source: Source, batch: Batch, unreadable: Se
 
     Grain: one row per line; one row with a null `value` for each file in `unreadable`.
     """
-    provenance = [F.lit(source.name).alias("_source"), F.col("_source_file"), F.col("_source_row"), _time(batch.received_at)]
+    provenance = [
+        F.lit(source.name).alias("_source"),
+        F.col("_source_file"),
+        F.col("_source_row"),
+        as_received_at(batch.received_at),
+    ]
     names = bronze(source.name).schema.names
     nothing = spark.createDataFrame(
         [(None, uri, 0) for uri in unreadable], "value STRING, _source_file STRING, _source_row BIGINT"
@@ -123,7 +149,7 @@ def read_lines(spark: SparkSession, source: Source, batch: Batch, unreadable: Se
     return (lines.unionByName(nothing) if unreadable else lines).select(*names)
 
 
-def write_lines(spark: SparkSession, source: Source, batch: Batch, write: Callable[[DataFrame], object]) -> None:
+def write_file_lines(spark: SparkSession, source: Source, batch: Batch, write: Callable[[DataFrame], object]) -> None:
     """Hand the lines of a batch to `write`; if a file cannot be read to its end, again without its lines."""
     try:
         write(read_lines(spark, source, batch))
@@ -135,8 +161,11 @@ def write_lines(spark: SparkSession, source: Source, batch: Batch, write: Callab
 
 def read_first_lines(spark: SparkSession, files: Sequence[RawFile]) -> dict[str, str | None]:
     """First line of each file, by URI; None for one that is empty or cannot be opened."""
-    hadoop = _Hadoop(spark)
-    return {file.uri: hadoop.first_line(file.uri) for file in files}
+    hadoop = Hadoop(spark)
+    # Python waits for the JVM a dozen times a file.
+    with ThreadPoolExecutor(4) as readers:
+        lines = readers.map(lambda file: hadoop.first_line(file.uri), files)
+        return dict(zip((file.uri for file in files), lines, strict=True))
 
 
 def read_event_log(spark: SparkSession, source: Source, log: EventLog) -> DataFrame:
@@ -146,7 +175,7 @@ def read_event_log(spark: SparkSession, source: Source, log: EventLog) -> DataFr
         SourceError: No such file, or a column that the description names is not in it.
     """
     where = f"source {source.name}, failures.path {log.path}"
-    if not _Hadoop(spark).glob(log.path):
+    if not Hadoop(spark).glob(log.path):
         raise SourceError("no such event log", where=where, hint="check failures.path, or say `failures: {kind: none}`")
     entries = spark.read.option("header", "true").option("sep", log.delimiter).csv(log.path)
     wanted = (log.asset_column, log.type_column, log.component_column, log.started_column, log.ended_column)
@@ -161,26 +190,40 @@ def read_event_log(spark: SparkSession, source: Source, log: EventLog) -> DataFr
     return entries.select("*", value.alias("value"), _row_in_file())
 
 
-def _planned_batch(spark: SparkSession, checkpoint: str, number: int) -> Batch:
-    """What the query wrote into its own log before it started the batch."""
-    hadoop = _Hadoop(spark)
-    _, planned, *offsets = hadoop.read_text(f"{checkpoint}/offsets/{number}").splitlines()
+@dataclass(frozen=True)
+class Plan:
+    """What a query wrote into its own log before it started a batch."""
+
+    stream: str
+    received_at: datetime
+    until: dict[str, Any]
+    since: dict[str, Any] | None
+    """Where the batch before ended; None: there was none."""
+
+
+def read_plan(spark: SparkSession, checkpoint: str, number: int) -> Plan:
+    """The plan of a batch: the same however often it is done."""
+    hadoop = Hadoop(spark)
+    _, planned, until, *_ = hadoop.read_text(f"{checkpoint}/offsets/{number}").splitlines()
+    since = hadoop.read_text(f"{checkpoint}/offsets/{number - 1}").splitlines()[2] if number > 0 else None
     received_at = datetime.fromtimestamp(json.loads(planned)["batchTimestampMs"] / 1000, timezone.utc)
-    last = json.loads(offsets[0])["logOffset"]
-    first = 0
-    if number > 0:
-        before = hadoop.read_text(f"{checkpoint}/offsets/{number - 1}").splitlines()
-        first = json.loads(before[2])["logOffset"] + 1
+    stream = json.loads(hadoop.read_text(f"{checkpoint}/metadata"))["id"]
+    return Plan(stream, received_at, json.loads(until), json.loads(since) if since else None)
+
+
+def _planned_batch(spark: SparkSession, checkpoint: str, number: int) -> Batch:
+    plan, hadoop = read_plan(spark, checkpoint, number), Hadoop(spark)
+    first, last = plan.since["logOffset"] + 1 if plan.since else 0, plan.until["logOffset"]
     entries = [entry for index in range(first, last + 1) for entry in _file_log(hadoop, checkpoint, index)]
     files = [
         RawFile(hadoop.as_metadata(entry["path"]), datetime.fromtimestamp(entry["timestamp"] / 1000, timezone.utc))
         for entry in entries
     ]
-    stream = json.loads(hadoop.read_text(f"{checkpoint}/metadata"))["id"]
-    return Batch(stream, number, received_at, tuple(sorted(files, key=lambda file: (file.modified_at, file.uri))))
+    in_order = tuple(sorted(files, key=lambda file: (file.modified_at, file.uri)))
+    return Batch(plan.stream, number, plan.received_at, in_order)
 
 
-def _file_log(hadoop: _Hadoop, checkpoint: str, index: int) -> list[dict[str, Any]]:
+def _file_log(hadoop: Hadoop, checkpoint: str, index: int) -> list[dict[str, Any]]:
     log = f"{checkpoint}/sources/0/{index}"
     path = log if hadoop.exists(log) else f"{log}.compact"
     entries = [json.loads(line) for line in hadoop.read_text(path).splitlines()[1:]]
@@ -203,7 +246,7 @@ def _row_in_file() -> Column:
     return (F.shiftleft(share, BITS_OF_ROW) + row).alias("_source_row")
 
 
-def _time(moment: datetime) -> Column:
+def as_received_at(moment: datetime) -> Column:
     return F.timestamp_millis(F.lit(round(moment.timestamp() * 1000))).alias("_ingested_at")
 
 
@@ -229,7 +272,7 @@ def _is_read_failure(error: Exception) -> bool:
 
 def _path_of(spark: SparkSession, uri: str) -> str:
     """The path behind an encoded URI, so written that Spark does not take its brackets for a pattern."""
-    plain = _Hadoop(spark).plain(uri)
+    plain = Hadoop(spark).plain(uri)
     return "".join(f"\\{character}" if character in GLOB_CHARACTERS else character for character in plain)
 
 
@@ -241,17 +284,18 @@ def _is_concurrent(text: str) -> bool:
 def _as_pattern(spark: SparkSession, path: str) -> str:
     """The path of one file as a pattern that only it matches: without wildcards, the file source takes it for a folder."""
     is_pattern = any(character in path for character in GLOB_CHARACTERS)
-    is_file = not is_pattern and all(status.isFile() for status in _Hadoop(spark).glob(path))
+    is_file = not is_pattern and all(status.isFile() for status in Hadoop(spark).glob(path))
     return f"{path[:-1]}[{path[-1]}]" if is_file else path
 
 
-class _Hadoop:
+class Hadoop:
     """Hadoop's file systems, which know every scheme that Spark can read."""
 
     def __init__(self, spark: SparkSession) -> None:
         context: Any = spark.sparkContext
         self._jvm = context._jvm
         self._conf = context._jsc.hadoopConfiguration()
+        self._codecs = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self._conf)
 
     def glob(self, pattern: str) -> list[Any]:
         path = self._jvm.org.apache.hadoop.fs.Path(pattern)
@@ -287,7 +331,7 @@ class _Hadoop:
 
     def first_line(self, uri: str) -> str | None:
         path = self._jvm.org.apache.hadoop.fs.Path(self._jvm.java.net.URI(uri))
-        codec = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self._conf).getCodec(path)
+        codec = self._codecs.getCodec(path)
         text = self._jvm.org.apache.hadoop.io.Text()
         stream = path.getFileSystem(self._conf).open(path)
         try:

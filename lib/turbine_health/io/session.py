@@ -14,12 +14,12 @@ from pyspark.sql import SparkSession
 from turbine_health.run_id import current_run_id
 from turbine_health.settings import SparkSettings, find_conf_file
 
-# Delta drags in Hadoop, Parquet, log4j, slf4j, zstd and snappy jars that pyspark already carries, and
+# Delta and Kafka drag in Hadoop, Parquet, log4j, slf4j, lz4, zstd and snappy jars that pyspark already carries, and
 # an object store's connector the whole of its vendor's kit (half a gigabyte, of which it needs four parts).
 DELTA_PACKAGE = "io.delta:delta-spark_4.2_2.13:4.4.0"
 DELTA_EXCLUDES = (
     "org.apache.hadoop:hadoop-client-api,org.apache.hadoop:hadoop-client-runtime,software.amazon.awssdk:bundle,"
-    "org.apache.parquet:*,org.apache.logging.log4j:*,org.slf4j:*,com.github.luben:*,org.xerial.snappy:*"
+    "org.apache.parquet:*,org.apache.logging.log4j:*,org.slf4j:*,com.github.luben:*,org.xerial.snappy:*,at.yawk.lz4:*"
 )
 
 # What every session needs, however it was started. conf/spark-defaults.conf says the same to

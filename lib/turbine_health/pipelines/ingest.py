@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from dataclasses import dataclass
+import time
+from dataclasses import astuple, dataclass
 
 from turbine_health.errors import SettingsError
 from turbine_health.io.delta import TableStore
-from turbine_health.io.raw_files import Batch, require_files, take_new_files
+from turbine_health.io.feeds import require_logs, take_new_logs
+from turbine_health.io.raw_files import Batch
 from turbine_health.pipelines.ingest_account import BatchAccount
 from turbine_health.pipelines.ingest_batch import take_batch
 from turbine_health.pipelines.ingest_lives import update_lives
@@ -28,6 +31,9 @@ class IngestSummary:
     rows_to_silver: int
     rows_to_quarantine: int
     rows_superseded: int
+
+    def __add__(self, other: IngestSummary) -> IngestSummary:
+        return IngestSummary(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
     def __str__(self) -> str:
         if not self.batches:
@@ -52,11 +58,39 @@ def ingest(store: TableStore, settings: Settings) -> IngestSummary:
             "no source of logs is named", where="sources", hint="name a file such as conf/sources/simulated.yaml"
         )
     for source in settings.sources:
-        require_files(store.spark, source)
+        require_logs(store.spark, source)
     _prepare_silver(store, settings)
     accounts = [account for source in settings.sources for account in _ingest_source(store, settings, source)]
     update_lives(store, settings)
     return _summary(accounts)
+
+
+def ingest_continuously(
+    store: TableStore, settings: Settings, *, pause_seconds: float = 30, passes: int | None = None
+) -> IngestSummary:
+    """Take in what is new as it arrives: one `ingest` after the other, so it leaves what they leave.
+
+    Args:
+        store: The lake.
+        settings: The sources, and how their logs are taken in.
+        pause_seconds: Between the end of one look at the sources and the next.
+        passes: Looks to take; None: until interrupted.
+
+    Returns:
+        All that was taken in.
+
+    Raises:
+        TurbineHealthError: As `ingest`; what was taken in by then stays.
+    """
+    total = IngestSummary(0, 0, 0, 0, 0, 0)
+    for look in itertools.count(1) if passes is None else range(1, passes + 1):
+        if look > 1:
+            time.sleep(pause_seconds)
+        found = ingest(store, settings)
+        if found.batches:
+            logger.info("%s", found)
+        total = total + found
+    return total
 
 
 def _prepare_silver(store: TableStore, settings: Settings) -> None:
@@ -80,7 +114,7 @@ def _ingest_source(store: TableStore, settings: Settings, source: Source) -> lis
         accounts.append(account)
 
     checkpoint = f"{settings.storage.root.rstrip('/')}/_checkpoints/{source.name}"
-    take_new_files(store.spark, source, checkpoint, settings.ingest.max_batch_mb, take)
+    take_new_logs(store.spark, source, checkpoint, settings.ingest.max_batch_mb, take)
     return accounts
 
 

@@ -14,7 +14,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.io.delta import TableStore, Transaction
-from turbine_health.io.raw_files import Batch, read_first_lines, write_lines
+from turbine_health.io.feeds import first_lines, write_lines
+from turbine_health.io.raw_files import Batch
 from turbine_health.pipelines.ingest_account import BatchAccount, record_account
 from turbine_health.pipelines.ingest_silver import Received, Superseded, find_superseded, neighbours_of, write_silver
 from turbine_health.settings import Settings
@@ -79,21 +80,20 @@ def write_changed_hours(received: Received) -> DataFrame:
 
 def _write_bronze(store: TableStore, source: Source, batch: Batch, transaction: Transaction) -> list[Layout]:
     """Keep every line as it came, and find out how to read each file."""
-    first_lines = read_first_lines(store.spark, batch.files)
-    layouts = _layouts(source, batch, first_lines, unreadable=[])
+    first = first_lines(store.spark, source, batch)
+    layouts = _layouts(source, batch, first, unreadable=[])
     if batch.number == 0:
-        refuse_unless_some_fit(source, [layout for layout in layouts if first_lines[layout.file] is not None])
+        refuse_unless_some_fit(source, [layout for layout in layouts if first[layout.file] is not None])
     table = bronze(source.name)
     write_lines(store.spark, source, batch, lambda lines: store.append(lines, table, transaction))
     is_unreadable = (F.col("_ingested_at") == batch.received_at) & F.col("value").isNull()
     unreadable = [row["_source_file"] for row in store.read(table).where(is_unreadable).select("_source_file").collect()]
-    return _layouts(source, batch, first_lines, unreadable)
+    return _layouts(source, batch, first, unreadable)
 
 
-def _layouts(source: Source, batch: Batch, first_lines: dict[str, str | None], unreadable: Sequence[str]) -> list[Layout]:
+def _layouts(source: Source, batch: Batch, first: dict[str, str | None], unreadable: Sequence[str]) -> list[Layout]:
     return [
-        layout_of(source, file.uri, order, first_lines[file.uri], file.uri in unreadable)
-        for order, file in enumerate(batch.files)
+        layout_of(source, file.uri, order, first[file.uri], file.uri in unreadable) for order, file in enumerate(batch.files)
     ]
 
 

@@ -38,7 +38,7 @@ def to_rows(lines: DataFrame, layouts: DataFrame, source: Source, positions: tup
     is_header = F.coalesce(F.col("value") == F.col("_header"), F.lit(False))
     rows = lines.join(F.broadcast(layouts), on="_source_file", how="left").where(~is_header)
     columns = described_columns(source)
-    if source.files.format != "csv":
+    if not source.files.is_delimited:
         fields = rows.withColumn("_fields", _json_fields(F.col("value"), columns))
         raw = [F.col("_fields")[name].alias(raw_name(source, name)) for name in columns]
         return fields.select("*", F.lit(None).cast("int").alias("_field_count"), *raw).drop("_fields")

@@ -72,9 +72,9 @@ def layout_of(source: Source, file: str, order: int, first_line: str | None, unr
     zone = time_zone_of(source, file)
     if unreadable:
         return Layout(file, order, problem="unreadable_file: it cannot be read to its end (a truncated or damaged archive?)")
-    if source.files.format != "csv" or first_line is None:
+    if not source.files.is_delimited or first_line is None:
         return Layout(file, order, time_zone=zone)
-    if not source.files.header:
+    if not source.files.has_header:
         return Layout(file, order, None, _fixed_positions(source), len(source.files.columns), zone)
     names = split_header(first_line, source.files.delimiter, source.files.quote)
     wanted = described_columns(source)

@@ -151,7 +151,7 @@ def _broken_encoding() -> Column:
 def _unreadable_row(source: Source) -> Column:
     length = F.octet_length("value")
     too_long = F.when(length > LONGEST_LINE_BYTES, F.concat(F.lit("a line of "), length, F.lit(" bytes")))
-    if source.files.format == "csv":
+    if source.files.is_delimited:
         return too_long
     is_object = F.substring(F.ltrim("value"), 1, 1) == "{"
     return F.coalesce(too_long, F.when(~is_object | F.try_parse_json("value").isNull(), F.lit("not a JSON object")))
