@@ -31,6 +31,7 @@ setup(
             "pytest-timeout",
             "pytest-xdist",
             "chispa>=0.10",
+            "kafka-python>=3",
             "duckdb",
             "deltalake",
             "playwright",
