@@ -103,6 +103,10 @@ bench-cluster: package ## Every job on a cluster of real processes, also losing 
 bench-predict: $(READY) ## Windows scored a minute by both heads, with and without reasons
 	@$(PY) benchmarks/predict.py
 
+.PHONY: planted-faults
+planted-faults: $(READY_FOR_TESTS) ## Plant clear faults in a fleet: do the alerts name the right signal?
+	@PYTHONPATH=tests $(PY) benchmarks/planted_faults.py
+
 .PHONY: fuzz
 fuzz: $(READY_FOR_TESTS) ## Damage log files in 2,000 ways, take them in, count every line again
 	@PYTHONPATH=tests $(PY) benchmarks/fuzz.py
