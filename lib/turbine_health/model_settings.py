@@ -32,15 +32,10 @@ class ForestSettings(Section):
     features_per_split: str = Field("auto", description="auto, all, onethird, sqrt, log2, a count or a share.")
     rows_per_tree: float = Field(1.0, gt=0, le=1)
     bins: int = Field(32, ge=2, le=512)
-    learning_rate: float = Field(0.1, gt=0, le=1, description="Gradient-boosted trees only.")
-
-
-class ClassifierSettings(ForestSettings):
-    """The forest that tells failing from healthy."""
-
     impurity: Literal["gini", "entropy"] = Field(
-        "gini", description="Of a random forest; see docs/cmapss.md for when entropy ranks better."
+        "gini", description="The classifier's random forest only; see docs/cmapss.md for when entropy ranks better."
     )
+    learning_rate: float = Field(0.1, gt=0, le=1, description="Gradient-boosted trees only.")
 
 
 class LinearAnswerSettings(Section):
@@ -56,7 +51,7 @@ class ModelSettings(Section):
     """Both heads."""
 
     kind: Literal["random_forest", "gradient_boosted"] = "random_forest"
-    classifier: ClassifierSettings = ClassifierSettings()
+    classifier: ForestSettings = ForestSettings()
     regressor: ForestSettings = ForestSettings()
     time_to_failure_cap_days: float | None = Field(
         30, gt=0, description="Days left are capped here: no sensor tells failures further off apart. Null: not capped."

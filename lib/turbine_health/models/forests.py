@@ -59,7 +59,7 @@ def classifier(settings: ModelSettings, *, share_of_trees: float = 1.0) -> Rando
     shared: dict[str, Any] = {"labelCol": LABEL, "predictionCol": "predicted_class", **_tree_params(forest, settings)}
     if settings.kind == "gradient_boosted":
         return GBTClassifier(**shared, maxIter=forest.trees, stepSize=forest.learning_rate)
-    return RandomForestClassifier(**shared, numTrees=forest.trees, impurity=settings.classifier.impurity)
+    return RandomForestClassifier(**shared, numTrees=forest.trees, impurity=forest.impurity)
 
 
 def regressor(settings: ModelSettings, *, share_of_trees: float = 1.0) -> Estimator[Any]:
