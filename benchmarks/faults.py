@@ -64,12 +64,12 @@ def a_plant(folder: Path, landing: Path) -> Plant:
 
 def simulate(plant: Plant) -> None:
     """Write the landing files."""
-    subprocess.run(command(plant, "simulate"), env=job_environment(), check=True, capture_output=True)
+    subprocess.run(plant.by_python("simulate"), env=job_environment(), check=True, capture_output=True)
 
 
 def run(plant: Plant) -> None:
     """Ingest to its end."""
-    done = subprocess.run(command(plant, "ingest"), env=job_environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(plant.by_python("ingest"), env=job_environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"ingest exited {done.returncode}\n{done.stderr[-4000:]}")
 
@@ -79,7 +79,7 @@ def kill_and_run_again(folder: Path, landing: Path, moment: float) -> tuple[dict
     shutil.rmtree(folder, ignore_errors=True)
     plant = a_plant(folder, landing)
     process = subprocess.Popen(
-        command(plant, "ingest"), env=job_environment(), start_new_session=True,
+        plant.by_python("ingest"), env=job_environment(), start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -91,11 +91,6 @@ def kill_and_run_again(folder: Path, landing: Path, moment: float) -> tuple[dict
         stage = f"{len(plant.tables())} tables, {len(list(plant.lake.glob('_checkpoints/*/commits/*')))} batches done"
     run(plant)
     return plant.checksums(OF_THE_RUN), stage
-
-
-def command(plant: Plant, job: str) -> list[str]:
-    """A job by plain Python."""
-    return [sys.executable, str(REPOSITORY / "jobs" / f"{job}.py"), "--config", str(plant.settings)]
 
 
 if __name__ == "__main__":

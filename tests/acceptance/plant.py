@@ -92,6 +92,10 @@ class Plant:
             *(str(REPOSITORY / "jobs" / f"{job}.py"), "--config", str(self.settings), *more),
         ]
 
+    def by_python(self, job: str) -> list[str]:
+        """A job without `spark-submit`, which asks a repository for jars when its cache is cold, and two at once break it."""
+        return [sys.executable, str(REPOSITORY / "jobs" / f"{job}.py"), "--config", str(self.settings)]
+
     def run(self, job: str, *more: str, expect: int = 0, **how: Any) -> subprocess.CompletedProcess[str]:
         """One job by `spark-submit`, from a folder that is not the repository's."""
         done = subprocess.run(

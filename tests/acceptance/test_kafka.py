@@ -11,7 +11,7 @@ from acceptance.plant import CONF, Plant, job_environment
 from deltalake import DeltaTable
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import NewTopic
-from kafka_broker import started_broker
+from kafka_broker import JARS, started_broker
 
 TOPIC = "readings"
 SOURCE = {
@@ -33,7 +33,9 @@ def broker() -> Iterator[str]:
 def a_plant(folder, address: str, topic: str = TOPIC) -> Plant:
     plant = Plant.in_folder(folder)
     files = {"format": "kafka", "path": address, "topic": topic}
-    plant.write_settings({"extends": str(CONF / "kafka.yaml"), "sources": [{**SOURCE, "files": files}]})
+    # Its own cache of jars: another test may be filling the common one.
+    spark = {"conf": {"spark.jars.ivy": str(JARS.with_name("kafka-connector"))}}
+    plant.write_settings({"extends": str(CONF / "kafka.yaml"), "sources": [{**SOURCE, "files": files}], "spark": spark})
     return plant
 
 
@@ -80,7 +82,6 @@ def test_each_message_is_taken_once_and_what_cannot_be_used_is_in_quarantine(bro
 def test_a_broker_or_topic_that_is_not_there_is_refused(broker, tmp_path, address, topic, complaint):
     plant = a_plant(tmp_path, address or broker, topic)
     done = subprocess.run(
-        plant.command("ingest", submit=("--packages", "org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0")), cwd=plant.folder,
-        env=job_environment(), capture_output=True, text=True, check=False,
+        plant.by_python("ingest"), cwd=plant.folder, env=job_environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, complaint in done.stdout + done.stderr) == (2, True), done.stdout[-3000:] + done.stderr[-3000:]

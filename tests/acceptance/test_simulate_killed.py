@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-from acceptance.plant import REPOSITORY, Plant, job_environment
+from acceptance.plant import Plant, job_environment
 
 FLEET = {"simulation": {"turbines": 10, "days": 365}}
 
@@ -23,9 +22,8 @@ def a_plant(folder: Path) -> Plant:
 
 def simulate(plant: Plant) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, str(REPOSITORY / "jobs" / "simulate.py"), "--config", str(plant.settings)],
-        env=job_environment(), start_new_session=True, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        plant.by_python("simulate"), env=job_environment(), start_new_session=True, stderr=subprocess.DEVNULL
+    )
 
 
 def contents(folder: Path) -> dict[str, bytes]:

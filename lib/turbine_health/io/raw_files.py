@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException, StreamingQueryException
+from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -109,15 +109,10 @@ def take_arriving(arriving: DataFrame, source: Source, checkpoint: str, take: Ca
             problems.append(problem)
             raise
 
-    query = (
-        arriving.writeStream.foreachBatch(take_batch)
-        .option("checkpointLocation", checkpoint)
-        .trigger(availableNow=True)
-        .start()
-    )
+    stream = arriving.writeStream.foreachBatch(take_batch).option("checkpointLocation", checkpoint)
     try:
-        query.awaitTermination()
-    except StreamingQueryException as failure:
+        stream.trigger(availableNow=True).start().awaitTermination()
+    except SPARK_ERRORS as failure:
         if problems:
             raise problems[0] from None
         if _is_concurrent(str(failure)):
