@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from turbine_health.errors import SourceError, TableError
 from turbine_health.io.delta import TableStore
 from turbine_health.pipelines import ingest_batch
+from turbine_health.pipelines.ingest import ingest_continuously
 from turbine_health.tables import ASSET_EVENTS, ASSET_LIVES, CHANGED_HOURS, INGEST_RUNS, QUARANTINED_EVENTS, sensor_readings
 
 
@@ -77,6 +78,20 @@ def test_a_late_file_changes_exactly_its_keys_and_marks_exactly_its_hours(landin
 def _by_key(landing):
     columns = ("wind_speed_m_s", "bearing_temp_c", "_source_file", "_source_row")
     return {(row["asset_id"], row["event_time"]): tuple(row[name] for name in columns) for row in landing.silver.collect()}
+
+
+def test_going_on_takes_in_what_arrives_between_two_looks(landing, monkeypatch):
+    landing.write("first.csv", *steps("T07", "2024-01-01"))
+    pauses = []
+
+    def another_file_arrives(seconds: float) -> None:
+        pauses.append(seconds)
+        landing.write("second.csv", *steps("T07", "2024-01-02"))
+
+    monkeypatch.setattr("turbine_health.pipelines.ingest.time.sleep", another_file_arrives)
+    summary = ingest_continuously(landing.store, landing.settings, pause_seconds=7, passes=2)
+    assert (pauses, summary.batches, summary.files, summary.rows_in) == ([7], 2, 2, 48)
+    assert landing.silver.count() == 48
 
 
 def test_flags_do_not_depend_on_how_readings_were_cut_into_batches(store, tmp_path):
