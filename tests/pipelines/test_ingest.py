@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from types import SimpleNamespace
 
 import pytest
 from landing import HEADER, Landing, steps
@@ -88,7 +89,8 @@ def test_going_on_takes_in_what_arrives_between_two_looks(landing, monkeypatch):
         pauses.append(seconds)
         landing.write("second.csv", *steps("T07", "2024-01-02"))
 
-    monkeypatch.setattr("turbine_health.pipelines.ingest.time.sleep", another_file_arrives)
+    # The module's own clock alone: others sleep too.
+    monkeypatch.setattr("turbine_health.pipelines.ingest.time", SimpleNamespace(sleep=another_file_arrives))
     summary = ingest_continuously(landing.store, landing.settings, pause_seconds=7, passes=2)
     assert (pauses, summary.batches, summary.files, summary.rows_in) == ([7], 2, 2, 48)
     assert landing.silver.count() == 48
