@@ -12,13 +12,11 @@ import sys
 from pathlib import Path
 
 from landing import Landing
-from mutations import lines_in, mutated_file
-from pyspark.sql import functions as F
+from mutations import differing_files, mutated_file
 
 from turbine_health.io.delta import TableStore
 from turbine_health.io.session import spark_session
 from turbine_health.settings import SparkSettings, StorageSettings
-from turbine_health.tables import bronze
 
 FILES_A_RUN = 100
 
@@ -53,21 +51,6 @@ def take_in(landing: Landing, seeds: range) -> int:
     for line in differing:
         print(f"  {line}", flush=True)
     return len(differing)
-
-
-def differing_files(landing: Landing, files: dict[str, bytes]) -> list[str]:
-    """Files of which bronze has not the lines that an independent reader counts, with both counts."""
-    rows = landing.store.read(bronze("plant")).groupBy(F.element_at(F.split("_source_file", "/"), -1).alias("name"))
-    kept = {row["name"]: row for row in rows.agg(F.count("value").alias("lines"), F.count("*").alias("rows")).collect()}
-    wrong = []
-    for name, content in files.items():
-        expected = lines_in(name, content)
-        found = kept.get(name)
-        lines, all_rows = (found["lines"], found["rows"]) if found else (0, 0)
-        fits = (lines, all_rows) == (0, 1) if expected is None else (lines, all_rows) == (expected, expected)
-        if not fits:
-            wrong.append(f"{name}: {lines} lines in bronze ({all_rows} rows), {expected} in the file")
-    return wrong
 
 
 if __name__ == "__main__":

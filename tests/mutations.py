@@ -9,7 +9,10 @@ import zlib
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
-from landing import HEADER
+from landing import HEADER, Landing
+from pyspark.sql import functions as F
+
+from turbine_health.tables import bronze
 
 Mutation = Callable[[random.Random, bytes], bytes]
 
@@ -165,6 +168,21 @@ def lines_in(name: str, content: bytes) -> int | None:
             return None
     parts = LINE_END.split(content)
     return len(parts) - (not parts[-1])
+
+
+def differing_files(landing: Landing, files: dict[str, bytes]) -> list[str]:
+    """Files of which bronze has not the lines that an independent reader counts, with both counts."""
+    rows = landing.store.read(bronze("plant")).groupBy(F.element_at(F.split("_source_file", "/"), -1).alias("name"))
+    kept = {row["name"]: row for row in rows.agg(F.count("value").alias("lines"), F.count("*").alias("rows")).collect()}
+    wrong = []
+    for name, content in files.items():
+        expected = lines_in(name, content)
+        found = kept.get(name)
+        lines, all_rows = (found["lines"], found["rows"]) if found else (0, 0)
+        fits = (lines, all_rows) == (0, 1) if expected is None else (lines, all_rows) == (expected, expected)
+        if not fits:
+            wrong.append(f"{name}: {lines} lines in bronze ({all_rows} rows), {expected} in the file")
+    return wrong
 
 
 def in_a_line(chance: random.Random, content: bytes, change: Callable[[bytes], bytes]) -> bytes:

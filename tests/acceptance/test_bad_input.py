@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 
 import pytest
-from acceptance.plant import CONF, REPOSITORY, Plant, job_environment
+from acceptance.plant import CONF, Plant, job_environment
 
 ROWS = "turbine,time,temp\nT01,2024-01-01 00:00:00,50\nT01,2024-01-01 00:10:00,51\n"
 SOURCE = {
@@ -32,8 +31,8 @@ def plant(tmp_path) -> Plant:
 def refusal(plant: Plant, job: str, *more: str) -> str:
     """The one line that a job ends with."""
     done = subprocess.run(
-        [sys.executable, REPOSITORY / "jobs" / f"{job}.py", "--config", plant.settings, "--quiet", *more],
-        cwd=plant.folder, env=job_environment(), capture_output=True, text=True, check=False,
+        [*plant.by_python(job), "--quiet", *more], cwd=plant.folder, env=job_environment(),
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith(f"{job}: ")]
