@@ -81,8 +81,11 @@ class Plant:
 
     def copy(self, folder: Path) -> Plant:
         """The plant as it is now, elsewhere: the logs are shared, the tables and the MLflow store are its own."""
-        shutil.copytree(self.lake, folder / "lake", copy_function=link_data_copy_logs)
-        shutil.copy(self.folder / "mlflow.db", folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.lake.exists():
+            shutil.copytree(self.lake, folder / "lake", copy_function=link_data_copy_logs)
+        if (self.folder / "mlflow.db").exists():
+            shutil.copy(self.folder / "mlflow.db", folder)
         return self.with_same_landing(folder)
 
     def command(self, job: str, *more: str, master: str = "local[2]", submit: Sequence[str] = ()) -> list[str]:
@@ -92,9 +95,9 @@ class Plant:
             *(str(REPOSITORY / "jobs" / f"{job}.py"), "--config", str(self.settings), *more),
         ]
 
-    def by_python(self, job: str) -> list[str]:
+    def by_python(self, job: str, *more: str) -> list[str]:
         """A job without `spark-submit`, which asks a repository for jars when its cache is cold, and two at once break it."""
-        return [sys.executable, str(REPOSITORY / "jobs" / f"{job}.py"), "--config", str(self.settings)]
+        return [sys.executable, str(REPOSITORY / "jobs" / f"{job}.py"), "--config", str(self.settings), *more]
 
     def run(self, job: str, *more: str, expect: int = 0, **how: Any) -> subprocess.CompletedProcess[str]:
         """One job by `spark-submit`, from a folder that is not the repository's."""
@@ -155,6 +158,18 @@ class Plant:
             "SELECT count(*), coalesce(sum(hash(rows) % 9007199254740993), 0) FROM rows"
         ).fetchall()
         return int(count), int(checksum)
+
+
+def at_once(plant: Plant, job: str, runs: int = 2) -> list[tuple[int, str]]:
+    """Exit code and output of each of several runs that are started together."""
+    started = [
+        subprocess.Popen(
+            plant.by_python(job), cwd=plant.folder, env=job_environment(), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
+        for _ in range(runs)
+    ]  # fmt: skip
+    return [(process.returncode, told) for process in started for told in [process.communicate()[0]]]
 
 
 def promote(settings: Path | str) -> None:

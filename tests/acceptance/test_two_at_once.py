@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
-from acceptance.plant import OF_THE_RUN, Plant, job_environment
+from acceptance.plant import OF_THE_RUN, Plant, at_once
 
 FLEET = {
     "simulation": {"turbines": 3, "days": 20, "dirt": 3.0},
@@ -21,18 +20,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Plant:
     plant.write_settings(FLEET, known_turbines=["T01", "T02", "T03"])
     plant.run_in_one_process("simulate", "ingest")
     return plant
-
-
-def at_once(plant: Plant, job: str, runs: int = 2) -> list[tuple[int, str]]:
-    """Exit code and output of each of several runs that are started together."""
-    started = [
-        subprocess.Popen(
-            plant.by_python(job), cwd=plant.folder, env=job_environment(), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )
-        for _ in range(runs)
-    ]  # fmt: skip
-    return [(process.returncode, told) for process in started for told in [process.communicate()[0]]]
 
 
 def test_two_ingests_lose_and_double_nothing(undisturbed: Plant, tmp_path: Path):

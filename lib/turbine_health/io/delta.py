@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from delta import exceptions as conflicts
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from turbine_health.errors import TableError
+from turbine_health.errors import ConcurrentRunError, TableError
 from turbine_health.settings import StorageSettings
 from turbine_health.tables import Table, schema_differences
+
+# What Delta raises, with no common base, where two transactions cannot both hold.
+CONFLICTS = (
+    conflicts.DeltaConcurrentModificationException, conflicts.ConcurrentWriteException, conflicts.MetadataChangedException,
+    conflicts.ProtocolChangedException, conflicts.ConcurrentAppendException, conflicts.ConcurrentDeleteReadException,
+    conflicts.ConcurrentDeleteDeleteException, conflicts.ConcurrentTransactionException,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,11 @@ class Transaction:
 
 
 class TableStore:
-    """Delta tables under one root, `root/<layer>/<table>`."""
+    """Delta tables under one root, `root/<layer>/<table>`.
+
+    Every write is one commit; where another run has written the same rows meanwhile it raises `ConcurrentRunError`
+    and leaves the table as that run left it.
+    """
 
     def __init__(self, spark: SparkSession, storage: StorageSettings) -> None:
         self.spark = spark
@@ -85,6 +98,25 @@ class TableStore:
         reader = self.spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", version + 1)
         return reader.load(self.path(table)).where("_change_type = 'insert'").select(*table.schema.names)
 
+    def create(self, table: Table) -> None:
+        """The table without rows, where it is not there yet; two runs may do so at once."""
+        if self.exists(table):
+            return
+        builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).comment(table.description)
+        for field in table.schema:
+            builder = builder.addColumn(
+                field.name, field.dataType, nullable=field.nullable, comment=field.metadata.get("comment")
+            )
+        for key, value in table.properties:
+            builder = builder.property(key, value)
+        if table.cluster_by:
+            builder = builder.clusterBy(*table.cluster_by)
+        try:
+            builder.execute()
+        except CONFLICTS:
+            if not self.exists(table):
+                raise
+
     def append(self, frame: DataFrame, table: Table, transaction: Transaction | None = None) -> WriteResult:
         """Add rows. With a `transaction` seen before, nothing is written."""
         return self._write(frame, table, "append", transaction=transaction)
@@ -125,16 +157,17 @@ class TableStore:
         self._refuse_other_schema(frame, table, "cannot be written")
         before = self.version(table)
         on = " AND ".join([*(f"new.`{key}` = old.`{key}`" for key in table.keys), f"({within})"])
+        merge = (
+            DeltaTable.forPath(self.spark, self.path(table))
+            .alias("old")
+            .merge(frame.alias("new"), on)
+            .whenMatchedUpdateAll(condition=update_if)
+            .whenNotMatchedInsertAll()
+        )
         self._begin(transaction)
         try:
-            (
-                DeltaTable.forPath(self.spark, self.path(table))
-                .alias("old")
-                .merge(frame.alias("new"), on)
-                .whenMatchedUpdateAll(condition=update_if)
-                .whenNotMatchedInsertAll()
-                .execute()
-            )
+            with self._alone(table):
+                merge.execute()
         finally:
             self._end(transaction)
         return self._result(table, before)
@@ -153,7 +186,8 @@ class TableStore:
         before = self.version(table)
         on = " AND ".join(f"gone.`{key}` = old.`{key}`" for key in table.keys)
         merge = DeltaTable.forPath(self.spark, self.path(table)).alias("old").merge(keys.alias("gone"), on)
-        merge.whenMatchedDelete().execute()
+        with self._alone(table):
+            merge.whenMatchedDelete().execute()
         return self._result(table, before)
 
     def _write(
@@ -167,28 +201,27 @@ class TableStore:
         options: Mapping[str, str] | None = None,
     ) -> WriteResult:
         self._refuse_other_schema(frame, table, "cannot be written")
-        if not self.exists(table):
-            self._create(table)
+        self.create(table)
         before = self.version(table)
         writer = frame.select(*table.schema.names).write.format("delta").mode(mode).options(**options or {})
         if where is not None:
             writer = writer.option("replaceWhere", where)
         if transaction is not None:
             writer = writer.option("txnAppId", transaction.application).option("txnVersion", transaction.number)
-        writer.save(self.path(table))
+        with self._alone(table):
+            writer.save(self.path(table))
         return self._result(table, before)
 
-    def _create(self, table: Table) -> None:
-        builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).comment(table.description)
-        for field in table.schema:
-            builder = builder.addColumn(
-                field.name, field.dataType, nullable=field.nullable, comment=field.metadata.get("comment")
-            )
-        for key, value in table.properties:
-            builder = builder.property(key, value)
-        if table.cluster_by:
-            builder = builder.clusterBy(*table.cluster_by)
-        builder.execute()
+    @contextmanager
+    def _alone(self, table: Table) -> Iterator[None]:
+        try:
+            yield
+        except CONFLICTS as conflict:
+            raise ConcurrentRunError(
+                f"another run wrote {table.identifier} at the same time",
+                where=self.path(table),
+                hint="its rows stand, this run's were not written: run again",
+            ) from conflict
 
     def _existing_path(self, table: Table) -> str:
         path = self.path(table)

@@ -113,9 +113,9 @@ def take_arriving(arriving: DataFrame, source: Source, checkpoint: str, take: Ca
     try:
         stream.trigger(availableNow=True).start().awaitTermination()
     except SPARK_ERRORS as failure:
-        if problems:
+        if problems and not isinstance(problems[0], ConcurrentRunError):
             raise problems[0] from None
-        if _is_concurrent(str(failure)):
+        if problems or _is_concurrent(str(failure)):
             raise ConcurrentRunError(
                 f"another run is taking in {source.name}", where=checkpoint, hint="nothing was lost; run again when it is done"
             ) from None
@@ -272,8 +272,7 @@ def _path_of(spark: SparkSession, uri: str) -> str:
 
 
 def _is_concurrent(text: str) -> bool:
-    signs = ("Multiple streaming queries are concurrently using", "CONCURRENT_QUERY", "ConcurrentTransactionException")
-    return any(sign in text for sign in signs)
+    return any(sign in text for sign in ("Multiple streaming queries are concurrently using", "CONCURRENT_QUERY"))
 
 
 def _as_pattern(spark: SparkSession, path: str) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from turbine_health.errors import DataError, TrackingError
+from turbine_health.errors import ConcurrentRunError, DataError, TrackingError
 from turbine_health.io.delta import TableStore
 from turbine_health.io.tracking import CHAMPION, RegisteredVersion, Tracker
 from turbine_health.models.explanations import with_reasons
@@ -36,6 +36,8 @@ logger = logging.getLogger("turbine_health")
 VOLATILE = ("scored_at", "features_version")
 MICROSECONDS_PER_DAY = 86_400 * 1_000_000
 WHAT_IF = "what_if"
+# Another run that writes the same table wins at most so often before this one gives up.
+WRITE_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ def predict(
     """
     began = time.monotonic()
     champions = load_champions(tracker, settings, what_if)
+    models = f"{_name(champions.classifier)} and {_name(champions.regressor)}"
+    logger.info("scoring with %s", models)
     table = window_features(feature_plan(settings.features, settings.feature_signals).names)
     version = store.version(table) if store.exists(table) else None
     windows = store.read(table, version)
@@ -134,7 +138,7 @@ def predict(
         by_status={str(row["quality_status"]): int(row["rows"]) for row in counts},
         alerts=sum(int(row["alerts"]) for row in counts),
         written=written,
-        models=f"{_name(champions.classifier)} and {_name(champions.regressor)}",
+        models=models,
         seconds=time.monotonic() - began,
     )
 
@@ -276,15 +280,25 @@ def write_changes(store: TableStore, frame: DataFrame, table: Table) -> int:
 
     Returns:
         Rows inserted or updated.
+
+    Raises:
+        ConcurrentRunError: Other runs wrote the table again and again.
     """
-    written = _write_changes(store, frame, table)
-    logger.info("%s: %s rows new or changed", table.identifier, f"{written:,}")
+    store.create(table)
+    for attempt in range(WRITE_ATTEMPTS):
+        try:
+            written = _write_changes(store, frame, table)
+        except ConcurrentRunError as conflict:
+            if attempt + 1 == WRITE_ATTEMPTS:
+                raise
+            logger.info("%s: compared with the table again", conflict.what)
+        else:
+            logger.info("%s: %s rows new or changed", table.identifier, f"{written:,}")
+            break
     return written
 
 
 def _write_changes(store: TableStore, frame: DataFrame, table: Table) -> int:
-    if not store.exists(table):
-        return store.append(frame, table).rows_inserted
     served = store.read(table).where(F.col("model_role") == CHAMPION).select(*table.keys)
     told = [name for name in table.schema.names if name not in (*table.keys, *VOLATILE)]
     same = [F.col(f"new.{name}").eqNullSafe(F.col(f"old.{name}")) for name in (*table.keys, *told)]
