@@ -112,5 +112,10 @@ fuzz: $(READY_FOR_TESTS) ## Damage log files in 2,000 ways, take them in, count 
 	@PYTHONPATH=tests $(PY) benchmarks/fuzz.py
 
 .PHONY: faults
-faults: $(READY_FOR_TESTS) ## Kill ingest at 30 random moments, run it again, compare every table
-	@PYTHONPATH=tests $(PY) benchmarks/faults.py
+faults: $(READY_FOR_TESTS) ## Kill ingest at 30 random moments and predict at 20, run them again, compare every table
+	@PYTHONPATH=tests $(PY) benchmarks/faults.py --job ingest --kills 30
+	@PYTHONPATH=tests $(PY) benchmarks/faults.py --job predict --kills 20
+
+.PHONY: daily-replay
+daily-replay: $(READY_FOR_TESTS) ## A year of daily runs against the same year in one run, compared table by table
+	@PYTHONPATH=tests $(PY) benchmarks/daily_replay.py

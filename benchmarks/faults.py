@@ -1,6 +1,7 @@
-"""Kill ingest at random moments, run it again, and compare every table with those of an undisturbed run.
+"""Kill a job at random moments, run it again, and compare every table with those of an undisturbed run.
 
-Usage:  python benchmarks/faults.py [--kills 30] [--seed 1] [--folder data/faults]   (PYTHONPATH=tests; make faults)
+Usage:  python benchmarks/faults.py [--job ingest] [--kills 30] [--seed 1] [--folder data/faults]
+        (PYTHONPATH=tests; make faults, which kills ingest 30 times and predict 20 times)
 Prints one line a kill and a summary; exits 1 when any table differs.
 """
 
@@ -14,34 +15,56 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from acceptance.plant import OF_THE_RUN, REPOSITORY, Plant, job_environment
 
 TURBINES = ("T01", "T02", "T03")
+FOREST = {"trees": 20, "depth": 6}
 # A kill in the first seconds only proves that Python can be killed: leave out the start of the JVM.
 QUIET_START_SECONDS = 5.0
 
 
+@dataclass(frozen=True)
+class Victim:
+    """A job, its arguments, and the jobs that come before it."""
+
+    job: str
+    arguments: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+VICTIMS = {
+    victim.job: victim
+    for victim in (
+        Victim("ingest"),
+        Victim("predict", ("--from", "2023-01-01"), after=("ingest", "build_features", "train", "promote")),
+    )
+}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--job", choices=VICTIMS, default="ingest")
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=REPOSITORY / "data" / "faults")
     args = parser.parse_args()
     shutil.rmtree(args.folder, ignore_errors=True)
-    undisturbed = a_plant(args.folder / "undisturbed", args.folder / "landing")
-    simulate(undisturbed)
+    victim = VICTIMS[args.job]
+    before = plant_before(victim, args.folder.absolute() / "before")
+    undisturbed = before.copy(args.folder.absolute() / "undisturbed")
     began = time.monotonic()
-    run(undisturbed)
+    run(undisturbed, victim)
     seconds = time.monotonic() - began
     expected = undisturbed.checksums(OF_THE_RUN)
-    print(f"undisturbed: {seconds:.0f} s, {expected['silver/sensor_readings'][0]:,} rows in silver", flush=True)
+    print(f"undisturbed: {seconds:.0f} s, {sum(rows for rows, _ in expected.values()):,} rows in all tables", flush=True)
     chance = random.Random(args.seed)
     equal = 0
     for number in range(1, args.kills + 1):
         moment = chance.uniform(QUIET_START_SECONDS, seconds)
-        found, stage = kill_and_run_again(args.folder / "killed", undisturbed.landing, moment)
+        found, stage = kill_and_run_again(before, args.folder.absolute() / "killed", victim, moment)
         differing = sorted(table for table in expected.keys() | found.keys() if expected.get(table) != found.get(table))
         equal += not differing
         verdict = f"DIFFERENT: {', '.join(differing)}" if differing else "equal"
@@ -50,36 +73,37 @@ def main() -> int:
     return 0 if equal == args.kills else 1
 
 
-def a_plant(folder: Path, landing: Path) -> Plant:
-    """A lake of its own over the common landing folder, taken in in several batches."""
-    plant = Plant(folder, landing)
+def plant_before(victim: Victim, folder: Path) -> Plant:
+    """A small fleet, taken in in several batches, with all that the job needs."""
+    folder.mkdir(parents=True)
+    plant = Plant.in_folder(folder)
     values = {
         "simulation": {"turbines": len(TURBINES), "days": 90, "dirt": 3.0},
         "ingest": {"max_batch_mb": 1},
+        "features": {"every_hours": 1, "lookback_hours": [24, 168]},
+        "model": {"classifier": FOREST, "regressor": FOREST},
+        "split": {"folds": 2},
         "spark": {"master": "local[2]", "driver_memory": "1g"},
     }
     plant.write_settings(values, known_turbines=TURBINES)
+    plant.run_in_one_process("simulate", *victim.after)
     return plant
 
 
-def simulate(plant: Plant) -> None:
-    """Write the landing files."""
-    subprocess.run(plant.by_python("simulate"), env=job_environment(), check=True, capture_output=True)
-
-
-def run(plant: Plant) -> None:
-    """Ingest to its end."""
-    done = subprocess.run(plant.by_python("ingest"), env=job_environment(), capture_output=True, text=True, check=False)
+def run(plant: Plant, victim: Victim) -> None:
+    """The job to its end."""
+    command = plant.by_python(victim.job, *victim.arguments)
+    done = subprocess.run(command, env=job_environment(), capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"ingest exited {done.returncode}\n{done.stderr[-4000:]}")
+        sys.exit(f"{victim.job} exited {done.returncode}\n{done.stderr[-4000:]}")
 
 
-def kill_and_run_again(folder: Path, landing: Path, moment: float) -> tuple[dict[str, tuple[int, int]], str]:
+def kill_and_run_again(before: Plant, folder: Path, victim: Victim, moment: float) -> tuple[dict[str, tuple[int, int]], str]:
     """Tables after a run that was killed and one that was not, and how far the first one came."""
     shutil.rmtree(folder, ignore_errors=True)
-    plant = a_plant(folder, landing)
+    plant = before.copy(folder)
     process = subprocess.Popen(
-        plant.by_python("ingest"), env=job_environment(), start_new_session=True,
+        plant.by_python(victim.job, *victim.arguments), env=job_environment(), start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -88,9 +112,16 @@ def kill_and_run_again(folder: Path, landing: Path, moment: float) -> tuple[dict
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        stage = f"{len(plant.tables())} tables, {len(list(plant.lake.glob('_checkpoints/*/commits/*')))} batches done"
-    run(plant)
+        commits = commits_of(plant) - commits_of(before)
+        batches = len(list(plant.lake.glob("_checkpoints/*/commits/*")))
+        stage = f"{commits} commits" + (f", {batches} batches" if batches else "")
+    run(plant, victim)
     return plant.checksums(OF_THE_RUN), stage
+
+
+def commits_of(plant: Plant) -> int:
+    """Of all tables, also of one that was only begun."""
+    return len(list(plant.lake.glob("*/*/_delta_log/*.json")))
 
 
 if __name__ == "__main__":
