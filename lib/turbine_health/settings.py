@@ -256,7 +256,8 @@ def load_settings(
         environ: Where `TURBINE_HEALTH__SECTION__KEY` is looked up.
 
     Returns:
-        Checked settings. `sources` entries given as paths are read as source descriptions.
+        Checked settings. `sources` entries given as paths, relative to the working directory or to `config`, are
+        read as source descriptions.
 
     Raises:
         SettingsError: With every problem found, not only the first.
@@ -269,7 +270,8 @@ def load_settings(
     for pair in overrides:
         values = merged_over(values, from_pair(pair))
     problems: list[str] = []
-    sources = [_source(entry, problems) for entry in values.get("sources") or []]
+    beside = Path(config).parent if config is not None else Path()
+    sources = [_source(entry, beside, problems) for entry in values.get("sources") or []]
     try:
         # Without the sources that cannot be read, checks against their signals would only repeat the complaint.
         settings = Settings.model_validate({**values, "sources": () if problems else sources})
@@ -280,15 +282,15 @@ def load_settings(
     return settings
 
 
-def _source(entry: Any, problems: list[str]) -> Source | None:
+def _source(entry: Any, beside: Path, problems: list[str]) -> Source | None:
     """A source is a path, or a mapping that `extends` one and replaces some of its values.
 
-    What is wrong with it is added to `problems`, and the answer is None.
+    What is wrong with it is added to `problems`, and the answer is None. `beside` is the settings file's folder.
     """
     values = {"extends": entry} if isinstance(entry, str) else dict(entry)
     where = str(values.get("extends", values.get("name", "sources")))
     if "extends" in values:
-        values = merged_over(read_with_parents(_source_file(values.pop("extends"))), values)
+        values = merged_over(read_with_parents(_source_file(values.pop("extends"), beside)), values)
     try:
         return Source.model_validate(values)
     except ValidationError as error:
@@ -296,11 +298,11 @@ def _source(entry: Any, problems: list[str]) -> Source | None:
         return None
 
 
-def _source_file(name: str) -> Path:
-    """The working directory's file, or the one of that name that comes with the project."""
-    path = Path(name)
-    packaged = find_conf_file(f"sources/{path.name}") if name.startswith("conf/sources/") else None
-    return existing_file(packaged if packaged and not path.is_file() else path)
+def _source_file(name: str, beside: Path) -> Path:
+    """The working directory's file, else the one beside the settings, else the one that comes with the project."""
+    packaged = find_conf_file(f"sources/{Path(name).name}") if name.startswith("conf/sources/") else None
+    places = (Path(name), beside / name, packaged or Path(name))
+    return existing_file(next((place for place in places if place.is_file()), Path(name)))
 
 
 def _sentences(error: ValidationError) -> list[str]:

@@ -51,6 +51,16 @@ def test_a_file_is_laid_over_those_that_it_extends_relative_to_itself(tmp_path):
     assert (settings.labels.horizon_days, settings.model.seed) == (3, 6)
 
 
+def test_a_source_is_found_beside_the_settings_that_name_it(tmp_path):
+    settings_file(tmp_path, SOURCE, "plant.yaml")
+    (source,) = load_settings(settings_file(tmp_path, "sources: [plant.yaml]"), environ={}).sources
+    assert source.name == "plant"
+
+
+def test_a_source_that_is_nowhere_is_refused_by_its_name(tmp_path):
+    assert "no such file" in complaint(settings_file(tmp_path, "sources: [plant.yaml]"), environ={})
+
+
 def test_files_that_extend_each_other_in_a_circle_are_refused(tmp_path):
     settings_file(tmp_path, "extends: mine.yaml", "other.yaml")
     assert "extends itself" in complaint(settings_file(tmp_path, "extends: other.yaml"), environ={})

@@ -1,4 +1,4 @@
-"""docs/sources.md says what every key of a source description means, no more and no less."""
+"""docs/sources.md says what every key of a source description means, no more and no less; what README shows is valid."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from turbine_health.settings import load_settings
 from turbine_health.sources import (
     AssetId,
     Counter,
@@ -22,7 +23,8 @@ from turbine_health.sources import (
     Timestamps,
 )
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sources.md").read_text(encoding="utf-8")
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAGE = (REPOSITORY / "docs" / "sources.md").read_text(encoding="utf-8")
 SECTIONS: dict[str, type[Description]] = {
     "The plant": Source,
     "files": Files,
@@ -58,6 +60,14 @@ def test_keys_without_a_default_are_called_needed(heading: str, model: type[Desc
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_pages_examples_are_valid_descriptions(example: str):
     assert Source.model_validate(yaml.safe_load(example)).signals
+
+
+def test_the_two_files_that_readme_shows_are_valid_as_they_stand(tmp_path: Path):
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    for text in re.findall(r"```yaml\n(.*?)```", readme, flags=re.DOTALL):
+        (tmp_path / re.findall(r"^# (\w+\.yaml)", text)[0]).write_text(text, encoding="utf-8")
+    (source,) = load_settings(tmp_path / "settings.yaml", environ={}).sources
+    assert source.name == "north_ridge"
 
 
 def test_there_is_an_example_of_every_kind_of_key():
