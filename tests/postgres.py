@@ -20,7 +20,7 @@ from turbine_health.io.tracking_ui import free_port
 def postgres_programs() -> Path | None:
     """Where initdb and pg_ctl are: on the path, or where Debian puts them."""
     on_path = shutil.which("initdb")
-    found = [Path(on_path).parent] if on_path else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    found = [Path(on_path).resolve().parent] if on_path else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     return found[-1] if found else None
 
 
@@ -43,8 +43,11 @@ def started_postgresql() -> Iterator[str]:
     run("initdb", "-D", str(folder / "data"), "-U", "planner", "--auth=trust", "--no-sync")
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
     run("pg_ctl", "-D", str(folder / "data"), "-w", "-o", options, "-l", str(folder / "log"), "start")
+    # Another name each time: MLflow remembers, by address, which databases have its tables, and ports are used again.
+    database = folder.name.replace("-", "_")
+    run("createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "planner", database)
     try:
-        yield f"postgresql://planner:s3cret@127.0.0.1:{port}/postgres"
+        yield f"postgresql://planner:s3cret@127.0.0.1:{port}/{database}"
     finally:
         run("pg_ctl", "-D", str(folder / "data"), "-m", "immediate", "stop")
         shutil.rmtree(folder)

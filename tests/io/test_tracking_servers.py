@@ -80,7 +80,7 @@ def test_a_tracking_server_keeps_artifacts_where_it_wants_them(tmp_path):
 
 def test_a_database_that_refuses_is_told_at_once(postgresql):
     with pytest.raises(TrackingError, match="does not exist") as caught:
-        Tracker(MlflowSettings(tracking_uri=postgresql.replace("/postgres", "/another")))
+        Tracker(MlflowSettings(tracking_uri=f"{postgresql}_not"))
     assert "s3cret" not in str(caught.value)
 
 
