@@ -43,8 +43,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    # On so little data neither the optimising compiler nor parallel collectors earn back what they take.
-    conf = {"spark.default.parallelism": "2", "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+    # On so little data nothing earns back what it takes: the optimising compiler, parallel collectors, generated code,
+    # plans made anew after each shuffle. A quarter of the time; the walk's jobs run with all of them.
+    conf = {
+        "spark.default.parallelism": "2",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        "spark.sql.adaptive.enabled": "false",
+    }
     settings = SparkSettings(master="local[2]", shuffle_partitions=1, driver_memory="2g", conf=conf)
     with spark_session("tests", settings) as session:
         yield session
