@@ -43,8 +43,17 @@ build_image() {
 
 # in_image NAME=VALUE|HOST:INSIDE… -- COMMAND…: as the image's own user, with variables and volumes.
 in_image() {
-  local container options=() code=0
+  local container code=0
   container=$(buildah "${store[@]}" from --no-hosts localhost/turbine-health)
+  in_container "$container" "$@" || code=$?
+  buildah "${store[@]}" rm "$container" >/dev/null
+  return $code
+}
+
+# in_container CONTAINER …: the same in one that is there already; making one copies the whole image.
+in_container() {
+  local container=$1 options=()
+  shift
   while [ "$1" != -- ]; do
     case "$1" in
       *=*) options+=(--env "$1") ;;
@@ -53,9 +62,7 @@ in_image() {
     shift
   done
   shift
-  buildah "${store[@]}" run --user 10001:10001 "${options[@]}" "$container" -- "$@" || code=$?
-  buildah "${store[@]}" rm "$container" >/dev/null
-  return $code
+  buildah "${store[@]}" run --user 10001:10001 "${options[@]}" "$container" -- "$@"
 }
 
 # A volume that the image's user may write.
@@ -68,7 +75,7 @@ volume() {
 demo() {
   local started=$SECONDS
   rm -rf "$folder/volumes/data"
-  export -f in_image
+  export -f in_image in_container
   export folder data
   data=$(volume data)
   unshare --net bash -euo pipefail -c "$(declare -p store)"'
@@ -138,13 +145,17 @@ start_mlflow() {
   mapfile -t environment < <(compose_value mlflow environment)
   mapfile -t command < <(compose_value mlflow command)
   mapfile -t check < <(compose_value mlflow healthcheck test | tail -n +2)
-  in_image "${environment[@]}" "$folder/hosts:/etc/hosts:ro" "$(volume artifacts):/data" \
+  server=$(buildah "${store[@]}" from --no-hosts localhost/turbine-health)
+  # A process group of its own, so that the server ends with all that it started, and nothing else does.
+  set -m
+  in_container "$server" "${environment[@]}" "$folder/hosts:/etc/hosts:ro" "$(volume artifacts):/data" \
     "$folder/secrets/database_password:/run/secrets/database_password:ro" \
     -- docker/entrypoint "${command[@]}" >"$folder/mlflow.log" 2>&1 &
   mlflow=$!
+  set +m
   for attempt in $(seq 24); do
     sleep 5
-    if in_image "$folder/hosts:/etc/hosts:ro" -- "${check[@]}" 2>/dev/null; then return; fi
+    if in_container "$server" "$folder/hosts:/etc/hosts:ro" -- "${check[@]}" 2>/dev/null; then return; fi
   done
   tail -20 "$folder/mlflow.log" >&2
   return 1
@@ -166,7 +177,8 @@ refuse_the_reader() {
 }
 
 stop_services() {
-  if [ -n "${mlflow:-}" ]; then pkill -f "mlflow server --host 0.0.0.0" || true; fi
+  if [ -n "${mlflow:-}" ]; then kill -- "-$mlflow" || true; fi
+  if [ -n "${server:-}" ]; then buildah "${store[@]}" rm "$server" >/dev/null || true; fi
   "${postgres[@]}" pg_ctl -D "$folder/database/data" --mode fast stop >/dev/null || true
 }
 
