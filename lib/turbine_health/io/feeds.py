@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from pyspark.sql import DataFrame, SparkSession
 
 from turbine_health.io.kafka import read_messages, require_topic, take_new_messages
-from turbine_health.io.raw_files import Batch, read_first_lines, require_files, take_new_files, write_file_lines
+from turbine_health.io.raw_files import (
+    Batch,
+    first_lines_there,
+    read_first_lines,
+    require_files,
+    take_new_files,
+    write_file_lines,
+)
 from turbine_health.sources import Source
 
 
@@ -18,6 +25,11 @@ def require_logs(spark: SparkSession, source: Source) -> None:
         SourceError: No such file, folder, broker or topic.
     """
     (require_topic if _is_topic(source) else require_files)(spark, source)
+
+
+def headers_there(spark: SparkSession, source: Source) -> Iterator[tuple[str, str]]:
+    """URI and first line of every file that is there now; none of a topic, whose messages have no header."""
+    return iter(()) if _is_topic(source) else first_lines_there(spark, source)
 
 
 def take_new_logs(

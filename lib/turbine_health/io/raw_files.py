@@ -8,7 +8,7 @@ the same files and the same time.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -20,7 +20,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from turbine_health.errors import ConcurrentRunError, SourceError, TurbineHealthError
-from turbine_health.sources import EventLog, Files, Source
+from turbine_health.sources import Files, Source
 from turbine_health.tables import bronze
 
 # The file source forgets files this much older than the newest one; ours must never be forgotten.
@@ -65,8 +65,23 @@ def require_files(spark: SparkSession, source: Source) -> None:
     where = f"source {source.name}"
     if not found:
         raise SourceError(f"no file matches {source.files.path}", where=where, hint="check files.path, or put the logs there")
-    if not any(hadoop.has_files(status) for status in found):
+    if not any(True for status in found for _ in hadoop.files(status)):
         raise SourceError(f"{source.files.path} is empty", where=where, hint="put the logs there, or check files.path")
+
+
+def has_begun(spark: SparkSession, checkpoint: str) -> bool:
+    """Whether a stream was ever started with this checkpoint."""
+    return Hadoop(spark).exists(f"{checkpoint}/metadata")
+
+
+def first_lines_there(spark: SparkSession, source: Source) -> Iterator[tuple[str, str]]:
+    """URI and first line of every file that is there now, read one by one; files without one are left out."""
+    hadoop = Hadoop(spark)
+    for status in hadoop.glob(source.files.path):
+        for uri in hadoop.files(status):
+            line = hadoop.first_line(uri)
+            if line is not None:
+                yield uri, line
 
 
 def take_new_files(
@@ -163,28 +178,6 @@ def read_first_lines(spark: SparkSession, files: Sequence[RawFile]) -> dict[str,
         return dict(zip((file.uri for file in files), lines, strict=True))
 
 
-def read_event_log(spark: SparkSession, source: Source, log: EventLog) -> DataFrame:
-    """The entries of an event log: its columns as text, `_source_row` and `value`, the entry as JSON.
-
-    Raises:
-        SourceError: No such file, or a column that the description names is not in it.
-    """
-    where = f"source {source.name}, failures.path {log.path}"
-    if not Hadoop(spark).glob(log.path):
-        raise SourceError("no such event log", where=where, hint="check failures.path, or say `failures: {kind: none}`")
-    entries = spark.read.option("header", "true").option("sep", log.delimiter).csv(log.path)
-    wanted = (log.asset_column, log.type_column, log.component_column, log.started_column, log.ended_column)
-    missing = [name for name in wanted if name is not None and name not in entries.columns]
-    if missing:
-        raise SourceError(
-            f"column {', '.join(missing)} is not in the header ({', '.join(entries.columns)})",
-            where=where,
-            hint="mend the description's *_column keys; null says there is no such column",
-        )
-    value = F.to_json(F.struct(*entries.columns), {"ignoreNullFields": "false"})
-    return entries.select("*", value.alias("value"), _row_in_file())
-
-
 @dataclass(frozen=True)
 class Plan:
     """What a query wrote into its own log before it started a batch."""
@@ -230,12 +223,13 @@ def _scan(spark: SparkSession, files: Files, uris: Sequence[str]) -> DataFrame:
     if files.format == "parquet":
         rows = spark.read.option("mergeSchema", "true").parquet(*paths)
         value = F.to_json(F.struct(*rows.columns), {"ignoreNullFields": "false"})
-        return rows.select(value.alias("value"), F.col("_metadata.file_path").alias("_source_file"), _row_in_file())
+        return rows.select(value.alias("value"), F.col("_metadata.file_path").alias("_source_file"), row_in_file())
     lines = spark.read.text(paths)
-    return lines.select("value", F.col("_metadata.file_path").alias("_source_file"), _row_in_file())
+    return lines.select("value", F.col("_metadata.file_path").alias("_source_file"), row_in_file())
 
 
-def _row_in_file() -> Column:
+def row_in_file() -> Column:
+    """`_source_row` of what Spark reads from files: in the order of each file, but no line number."""
     share = F.shiftright(F.col("_metadata.file_block_start"), BYTES_PER_SHARE_UNIT)
     row = F.monotonically_increasing_id().bitwiseAND(F.lit((1 << BITS_OF_ROW) - 1))
     return (F.shiftleft(share, BITS_OF_ROW) + row).alias("_source_row")
@@ -295,13 +289,15 @@ class Hadoop:
         path = self._jvm.org.apache.hadoop.fs.Path(pattern)
         return list(path.getFileSystem(self._conf).globStatus(path) or [])
 
-    def has_files(self, status: Any) -> bool:
-        """Whether it is a file, or a folder with one in it; names that start with `_` or `.` do not count."""
-        if status.isFile():
-            return True
+    def files(self, status: Any) -> Iterator[str]:
+        """URI of the file, or of each in the folder; names that start with `_` or `.` do not count."""
         path = status.getPath()
-        inside = path.getFileSystem(self._conf).listStatus(path)
-        return any(self.has_files(entry) for entry in inside if entry.getPath().getName()[0] not in "._")
+        if status.isFile():
+            yield str(path.toUri().toString())
+            return
+        for entry in path.getFileSystem(self._conf).listStatus(path):
+            if entry.getPath().getName()[0] not in "._":
+                yield from self.files(entry)
 
     def plain(self, uri: str) -> str:
         return str(self._jvm.org.apache.hadoop.fs.Path(self._jvm.java.net.URI(uri)).toString())
@@ -327,7 +323,10 @@ class Hadoop:
         path = self._jvm.org.apache.hadoop.fs.Path(self._jvm.java.net.URI(uri))
         codec = self._codecs.getCodec(path)
         text = self._jvm.org.apache.hadoop.io.Text()
-        stream = path.getFileSystem(self._conf).open(path)
+        try:
+            stream = path.getFileSystem(self._conf).open(path)
+        except Py4JJavaError:
+            return None
         try:
             decoded = codec.createInputStream(stream) if codec else stream
             length = self._jvm.org.apache.hadoop.util.LineReader(decoded).readLine(text, LONGEST_HEADER_BYTES)

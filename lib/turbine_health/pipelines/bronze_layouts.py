@@ -14,15 +14,22 @@ from turbine_health.transforms.layouts import Layout, layout_of
 def layouts_in_bronze(store: TableStore, source: Source, rows: DataFrame) -> list[Layout]:
     """How to read each `_source_file` of `rows`, in the order in which the files came; from their first lines."""
     files = rows.select("_source_file").distinct()
-    first_lines = (
-        store.read(bronze(source.name))
-        .join(F.broadcast(files), on="_source_file", how="left_semi")
-        .groupBy("_source_file")
+    first_lines = first_lines_of(store.read(bronze(source.name)).join(F.broadcast(files), on="_source_file", how="left_semi"))
+    return [
+        layout_of(source, file, place, line, unreadable=line is None) for place, (file, line) in enumerate(first_lines.items())
+    ]
+
+
+def first_lines_of(lines: DataFrame) -> dict[str, str | None]:
+    """First line of each file, by URI, in the order in which the files came; None for one that could not be read.
+
+    Args:
+        lines: Rows of `bronze.<source>`.
+    """
+    rows = (
+        lines.groupBy("_source_file")
         .agg(F.min_by("value", "_source_row").alias("line"), F.min("_ingested_at").alias("came"))
         .orderBy("came", "_source_file")
         .collect()
     )
-    return [
-        layout_of(source, row["_source_file"], place, row["line"], unreadable=row["line"] is None)
-        for place, row in enumerate(first_lines)
-    ]
+    return {row["_source_file"]: row["line"] for row in rows}

@@ -9,14 +9,15 @@ from dataclasses import astuple, dataclass
 
 from turbine_health.errors import SettingsError
 from turbine_health.io.delta import TableStore
-from turbine_health.io.feeds import require_logs, take_new_logs
-from turbine_health.io.raw_files import Batch
+from turbine_health.io.feeds import headers_there, require_logs, take_new_logs
+from turbine_health.io.raw_files import Batch, has_begun
 from turbine_health.pipelines.ingest_account import BatchAccount
 from turbine_health.pipelines.ingest_batch import take_batch
 from turbine_health.pipelines.ingest_lives import update_lives
 from turbine_health.settings import Settings
 from turbine_health.sources import Source
 from turbine_health.tables import sensor_readings
+from turbine_health.transforms.layouts import layout_of, refuse_unless_some_fit
 
 logger = logging.getLogger("turbine_health")
 
@@ -59,6 +60,7 @@ def ingest(store: TableStore, settings: Settings) -> IngestSummary:
         )
     for source in settings.sources:
         require_logs(store.spark, source)
+        _require_fit(store, settings, source)
     _prepare_silver(store, settings)
     accounts = [account for source in settings.sources for account in _ingest_source(store, settings, source)]
     update_lives(store, settings)
@@ -93,6 +95,16 @@ def ingest_continuously(
     return total
 
 
+def _require_fit(store: TableStore, settings: Settings, source: Source) -> None:
+    """Refuse a description that fits no file before a stream is begun.
+
+    Once Spark has planned a batch it brings the same files again, whatever is mended.
+    """
+    if not has_begun(store.spark, _checkpoint(settings, source)):
+        headers = headers_there(store.spark, source)
+        refuse_unless_some_fit(source, (layout_of(source, uri, 0, line) for uri, line in headers))
+
+
 def _prepare_silver(store: TableStore, settings: Settings) -> None:
     """Add the columns of signals that are new; refuse a lake of any other schema before a file is taken."""
     silver = sensor_readings(settings.signal_names)
@@ -113,9 +125,12 @@ def _ingest_source(store: TableStore, settings: Settings, source: Source) -> lis
         logger.info("%s: batch %d: %s", source.name, batch.number, account)
         accounts.append(account)
 
-    checkpoint = f"{settings.storage.root.rstrip('/')}/_checkpoints/{source.name}"
-    take_new_logs(store.spark, source, checkpoint, settings.ingest.max_batch_mb, take)
+    take_new_logs(store.spark, source, _checkpoint(settings, source), settings.ingest.max_batch_mb, take)
     return accounts
+
+
+def _checkpoint(settings: Settings, source: Source) -> str:
+    return f"{settings.storage.root.rstrip('/')}/_checkpoints/{source.name}"
 
 
 def _summary(accounts: list[BatchAccount]) -> IngestSummary:

@@ -7,21 +7,21 @@ everything after bronze is computed from tables alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from turbine_health.io.delta import TableStore, Transaction
+from turbine_health.io.delta import TableStore, Transaction, WriteResult
 from turbine_health.io.feeds import first_lines, write_lines
 from turbine_health.io.raw_files import Batch
+from turbine_health.pipelines.bronze_layouts import first_lines_of
 from turbine_health.pipelines.ingest_account import BatchAccount, record_account
 from turbine_health.pipelines.ingest_silver import Received, Superseded, find_superseded, neighbours_of, write_silver
 from turbine_health.settings import Settings
 from turbine_health.sources import Source
 from turbine_health.tables import CHANGED_HOURS, QUARANTINE, bronze
-from turbine_health.transforms.layouts import LAYOUT_SCHEMA, Layout, common_positions, layout_of, refuse_unless_some_fit
+from turbine_health.transforms.layouts import LAYOUT_SCHEMA, Layout, common_positions, layout_of
 from turbine_health.transforms.quality import as_array, in_place, to_judged_rows
 from turbine_health.transforms.superseding import to_hours
 
@@ -30,7 +30,6 @@ def take_batch(store: TableStore, settings: Settings, source: Source, batch: Bat
     """Take one batch in, whole; done again it changes nothing.
 
     Raises:
-        SourceError: No file of the first batch has the columns that the description names.
         DataError: Rows received are not all in silver or quarantine.
     """
     started = datetime.now(timezone.utc), time.monotonic()
@@ -81,17 +80,14 @@ def write_changed_hours(received: Received) -> DataFrame:
 def _write_bronze(store: TableStore, source: Source, batch: Batch, transaction: Transaction) -> list[Layout]:
     """Keep every line as it came, and find out how to read each file."""
     first = first_lines(store.spark, source, batch)
-    layouts = _layouts(source, batch, first, unreadable=[])
-    if batch.number == 0:
-        refuse_unless_some_fit(source, [layout for layout in layouts if first[layout.file] is not None])
     table = bronze(source.name)
-    write_lines(store.spark, source, batch, lambda lines: store.append(lines, table, transaction))
-    is_unreadable = (F.col("_ingested_at") == batch.received_at) & F.col("value").isNull()
-    unreadable = [row["_source_file"] for row in store.read(table).where(is_unreadable).select("_source_file").collect()]
-    return _layouts(source, batch, first, unreadable)
-
-
-def _layouts(source: Source, batch: Batch, first: dict[str, str | None], unreadable: Sequence[str]) -> list[Layout]:
+    written: list[WriteResult] = []
+    write_lines(store.spark, source, batch, lambda lines: written.append(store.append(lines, table, transaction)))
+    kept = store.read(table).where(F.col("_ingested_at") == batch.received_at)
+    if written[-1].version is None or None in first.values():
+        # Done again after a kill, or a file that would not open at first: by now files may have changed or vanished.
+        first = {**first, **first_lines_of(kept)}
+    unreadable = {row["_source_file"] for row in kept.where(F.col("value").isNull()).select("_source_file").collect()}
     return [
         layout_of(source, file.uri, order, first[file.uri], file.uri in unreadable) for order, file in enumerate(batch.files)
     ]

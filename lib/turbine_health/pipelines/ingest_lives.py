@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.io.delta import TableStore
-from turbine_health.io.raw_files import read_event_log
+from turbine_health.io.event_logs import read_event_log
 from turbine_health.pipelines.bronze_layouts import layouts_in_bronze
 from turbine_health.settings import Settings
 from turbine_health.sources import Counter, EventLog, FlagColumn, LastReading, Source

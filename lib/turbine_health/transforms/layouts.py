@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Literal
@@ -87,17 +87,23 @@ def layout_of(source: Source, file: str, order: int, first_line: str | None, unr
     return Layout(file, order, first_line, positions, len(names), zone, problem, new)
 
 
-def refuse_unless_some_fit(source: Source, layouts: Sequence[Layout]) -> None:
+def refuse_unless_some_fit(source: Source, layouts: Iterable[Layout]) -> None:
     """Stop when no file at all has what the description names: then it is the description that is wrong.
+
+    Looks at no layout after the first that fits.
 
     Raises:
         SourceError: Naming the first missing column, a file, and the columns there are.
     """
-    drifted = [layout for layout in layouts if layout.problem and layout.problem.startswith("schema_drift")]
-    if drifted and len(drifted) == len(layouts):
-        sentence = str(drifted[0].problem).partition(": ")[2]
+    misfit: Layout | None = None
+    for layout in layouts:
+        if not (layout.problem and layout.problem.startswith("schema_drift")):
+            return
+        misfit = misfit or layout
+    if misfit is not None:
+        sentence = str(misfit.problem).partition(": ")[2]
         raise SourceError(
-            sentence, where=f"source {source.name}, {drifted[0].file}", hint="mend the source description, or the file"
+            sentence, where=f"source {source.name}, {misfit.file}", hint="mend the source description, or the file"
         )
 
 

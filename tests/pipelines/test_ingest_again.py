@@ -1,0 +1,97 @@
+"""What was refused, killed or has vanished does not stop the runs after it, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import pytest
+from landing import Landing, steps
+
+from turbine_health.errors import SourceError, TableError
+from turbine_health.io.delta import TableStore
+from turbine_health.pipelines import ingest_batch
+from turbine_health.tables import INGEST_RUNS
+
+OTHER_HEADER = "asset_id,event_time,Wind,bearing_temp_c"
+
+
+@pytest.fixture
+def landing(store: TableStore, tmp_path) -> Landing:
+    folder = tmp_path / "landing"
+    folder.mkdir()
+    return Landing(store, folder)
+
+
+def broken(*_: object) -> None:
+    raise TableError("the power went out")
+
+
+def break_off_at(landing: Landing, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """A run that ends where the batch comes to `step`, as a kill there would end it."""
+    with monkeypatch.context() as patched:
+        patched.setattr(ingest_batch, step, broken)
+        with pytest.raises(TableError, match="the power went out"):
+            landing.ingest()
+
+
+def test_after_a_refused_description_is_mended_every_row_comes_in(landing):
+    landing.write("a.csv", "T07,2024-01-01 00:00:00,8,60", header=OTHER_HEADER)
+    with pytest.raises(SourceError, match="column wind_speed_m_s"):
+        landing.ingest()
+    described = landing.settings.sources[0].model_dump()
+    landing.source = {"signals": [{**described["signals"][0], "column": "Wind"}, described["signals"][1]]}
+    assert landing.ingest().rows_to_silver == 1
+    assert landing.silver.head()["wind_speed_m_s"] == 8
+
+
+def test_after_a_refused_path_is_mended_only_its_files_come_in(landing):
+    landing.write("wrong/a.csv", "T07,2024-01-01 00:00:00,8,60", header=OTHER_HEADER)
+    landing.source = {"files": {"path": f"{landing.folder}/wrong"}}
+    with pytest.raises(SourceError, match="column wind_speed_m_s"):
+        landing.ingest()
+    landing.write("right/a.csv", *steps("T07", "2024-01-01"))
+    landing.source = {"files": {"path": f"{landing.folder}/right"}}
+    summary = landing.ingest()
+    assert (summary.files, summary.rows_in, summary.rows_to_silver) == (1, 24, 24)
+
+
+def test_one_file_that_fits_is_enough_to_begin(landing):
+    landing.write("a.csv", "T07,2024-01-01 00:00:00,8,60", header=OTHER_HEADER)
+    landing.write("b.csv", *steps("T07", "2024-01-01"))
+    summary = landing.ingest()
+    assert (summary.rows_to_silver, summary.rows_to_quarantine) == (24, 1)
+
+
+def test_a_file_that_vanished_after_its_batch_was_planned_is_set_aside_and_the_others_come_in(landing, monkeypatch):
+    landing.write("a.csv", *steps("T07", "2024-01-01"))
+    gone = landing.write("b.csv", *steps("T07", "2024-01-02"))
+    break_off_at(landing, monkeypatch, "write_lines")
+    gone.unlink()
+    summary = landing.ingest()
+    assert (summary.rows_in, summary.rows_to_silver, summary.rows_to_quarantine) == (25, 24, 1)
+    assert landing.codes() == [(None, ["unreadable_file"])]
+    (rejected,) = landing.store.read(INGEST_RUNS).head()["rejected_files"]
+    assert "b.csv: unreadable_file" in rejected
+    assert str(landing.ingest()) == "nothing new"
+
+
+@pytest.mark.parametrize("files", ["both", "the last"])
+def test_a_file_that_vanished_after_bronze_held_it_loses_and_doubles_nothing(landing, monkeypatch, files):
+    paths = [
+        landing.write("a.csv", *steps("T07", "2024-01-01"), "T07,n/a,8,60"),
+        landing.write("b.csv", "60,T08,2024-01-02 00:00:00,8", header="bearing_temp_c,asset_id,event_time,wind_speed_m_s"),
+    ]
+    break_off_at(landing, monkeypatch, "find_superseded")
+    for path in paths if files == "both" else paths[1:]:
+        path.unlink()
+    landing.write("c.csv", *steps("T09", "2024-01-03"))
+    summary = landing.ingest()
+    assert (summary.batches, summary.rows_in, summary.rows_to_silver, summary.rows_to_quarantine) == (2, 50, 49, 1)
+    assert landing.codes() == [("T07,n/a,8,60", ["unreadable_time"])]
+    assert landing.silver.where("asset_id = 'T08'").head()["bearing_temp_c"] == 60
+
+
+def test_a_file_that_changed_after_bronze_held_it_is_read_as_it_was(landing, monkeypatch):
+    landing.write("a.csv", *steps("T07", "2024-01-01"))
+    break_off_at(landing, monkeypatch, "find_superseded")
+    landing.write("a.csv", "60,T08,2024-01-02 00:00:00,8", header="bearing_temp_c,asset_id,event_time,wind_speed_m_s")
+    summary = landing.ingest()
+    assert (summary.rows_in, summary.rows_to_silver) == (24, 24)
