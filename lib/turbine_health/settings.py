@@ -215,10 +215,15 @@ class Settings(Section):
         unknown = sorted(named - known) if known else []
         if unknown:
             problems.append(f"features.signals names {', '.join(unknown)}, which no source has ({', '.join(sorted(known))})")
-        problems += self._simulated_strangers()
+        problems += [*self._repeated_sources(), *self._simulated_strangers()]
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _repeated_sources(self) -> list[str]:
+        """Two sources of one name would share a table and a stream."""
+        names = [source.name for source in self.sources]
+        return [f"two sources are named {name}" for name in sorted({name for name in names if names.count(name) > 1})]
 
     def _simulated_strangers(self) -> list[str]:
         """Turbines that would be simulated only to be set aside as unknown."""
@@ -271,7 +276,7 @@ def load_settings(
         values = merged_over(values, from_pair(pair))
     problems: list[str] = []
     beside = Path(config).parent if config is not None else Path()
-    sources = [_source(entry, beside, problems) for entry in values.get("sources") or []]
+    sources = [_source(entry, beside, problems) for entry in _listed_sources(values.get("sources"), problems)]
     try:
         # Without the sources that cannot be read, checks against their signals would only repeat the complaint.
         settings = Settings.model_validate({**values, "sources": () if problems else sources})
@@ -280,6 +285,17 @@ def load_settings(
     if problems:
         raise SettingsError("; ".join(problems), where=str(config or "settings"), hint="see conf/base.yaml")
     return settings
+
+
+def _listed_sources(entries: Any, problems: list[str]) -> list[str | dict[str, Any]]:
+    """The entries of `sources` that can be one; what is wrong with the others is added to `problems`."""
+    listed = entries if isinstance(entries, list) else [] if entries is None else [entries]
+    if listed is not entries and listed:
+        problems.append("sources: expected a list, e.g. [conf/sources/simulated.yaml]")
+        return []
+    strange = [entry for entry in listed if not isinstance(entry, str | dict)]
+    problems += [f"sources: {entry!r} is neither a file nor a description" for entry in strange]
+    return [entry for entry in listed if isinstance(entry, str | dict)]
 
 
 def _source(entry: Any, beside: Path, problems: list[str]) -> Source | None:

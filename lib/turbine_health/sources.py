@@ -6,14 +6,23 @@ bronze as text and ignored after it.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from turbine_health.patterns import group_names, regex_problem, time_format_problem
 
 SIGNAL_NAME = r"^[a-z][a-z0-9]*(_[a-z0-9]+)+$"
 SOURCE_NAME = r"^[a-z][a-z0-9_]*$"
+# Columns that stand beside the signals in some table or on the way there.
+OUR_COLUMNS = frozenset({
+    "asset_id", "event_time", "quality_flags", "is_new", "is_settled", "is_flagged", "expected_readings", "hour_start",
+    "cell_start", "window_start", "window_end", "data_age_hours", "failure_within_7d", "time_to_failure_days", "is_censored",
+    "label_status", "life_number", "failure_mode", "period_start",
+})  # fmt: skip
 
 
 class Description(BaseModel):
@@ -22,15 +31,47 @@ class Description(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _time_zone(zone: str) -> str:
+    if zone not in available_timezones():
+        raise ValueError(f"{zone!r} is not an IANA time zone")
+    ZoneInfo(zone)
+    return zone
+
+
+def _time_format(pattern: str) -> str:
+    problem = time_format_problem(pattern)
+    if problem:
+        raise ValueError(problem)
+    return pattern
+
+
+def _delimiter(text: str) -> str:
+    if text != "blanks" and (len(text) != 1 or text in "\r\n"):
+        raise ValueError(f"{text!r} is not one character, nor the word `blanks`")
+    return text
+
+
+def _log_delimiter(text: str) -> str:
+    if len(text) != 1 or text in "\r\n":
+        raise ValueError(f"{text!r} is not one character")
+    return text
+
+
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+TimeFormat = Annotated[str, AfterValidator(_time_format)]
+
+
 class Files(Description):
     """Where the logs are and how they are cut into rows and fields: files, or the messages of a Kafka topic."""
 
     path: str = Field(description="File, folder or glob, relative to the working directory; of Kafka, host:port,host:port.")
     format: Literal["csv", "json", "parquet", "kafka"] = "csv"
-    delimiter: str = Field(",", description="One character, or `blanks` for runs of blanks.")
+    delimiter: Annotated[str, AfterValidator(_delimiter)] = Field(
+        ",", description="One character, or `blanks` for runs of blanks."
+    )
     header: bool = True
     columns: tuple[str, ...] = Field((), description="Column names in order, for rows without a header.")
-    quote: str = '"'
+    quote: str = Field('"', max_length=1, description="Encloses a field that holds the delimiter; empty: nothing does.")
     topic: str | None = Field(None, description="Of Kafka; one message is one row.")
     message_format: Literal["csv", "json"] = Field("json", description="What the messages of a topic are.")
     options: dict[str, str] = Field(default_factory=dict, description="Further options of Spark's Kafka source: `kafka.…`.")
@@ -68,28 +109,36 @@ class AssetId(Description):
     def _has_an_origin(self) -> AssetId:
         if self.column is None and self.file_pattern is None:
             raise ValueError("name a `column`, a `file_pattern`, or both")
+        problem = regex_problem(self.file_pattern) if self.file_pattern else None
+        problems = [f"file_pattern {problem}"] if problem else self._template_problems()
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
+
+    def _template_problems(self) -> list[str]:
+        groups = group_names(self.file_pattern) if self.file_pattern else ()
+        there = (*(["column"] if self.column else []), *groups)
+        used = re.findall(r"\{(\w+)\}", self.template)
+        unknown = [name for name in used if name not in there]
+        problems = []
+        if unknown or not used:
+            named = ", ".join(f"{{{name}}}" for name in unknown) or "nothing"
+            known = ", ".join(f"{{{name}}}" for name in there)
+            problems.append(f"template {self.template!r} names {named}; there is {known or 'no named group'}")
+        if self.file_pattern is not None and not set(used) & set(groups):
+            problems.append(f"template {self.template!r} uses no group of file_pattern: a group is written (?P<name>…)")
+        return problems
 
 
 class Timestamps(Description):
     """When a row was measured, as text in a column."""
 
     column: str
-    format: str | None = Field(None, description="Spark datetime pattern; empty means ISO 8601.")
-    time_zone: str | None = Field(None, description="IANA zone of times without an offset, e.g. `Europe/Paris`.")
-    file_time_zones: dict[str, str] = Field(
+    format: TimeFormat | None = Field(None, description="Spark datetime pattern; empty means ISO 8601.")
+    time_zone: TimeZone | None = Field(None, description="IANA zone of times without an offset, e.g. `Europe/Paris`.")
+    file_time_zones: dict[str, TimeZone] = Field(
         default_factory=dict, description="Glob on the file name -> IANA zone, for loggers left in local time."
     )
-
-    @field_validator("time_zone", "file_time_zones")
-    @classmethod
-    def _known_zone(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
-        zones = value.values() if isinstance(value, dict) else [value] if value else []
-        for zone in zones:
-            if zone not in available_timezones():
-                raise ValueError(f"{zone!r} is not an IANA time zone")
-            ZoneInfo(zone)
-        return value
 
 
 class Counter(Description):
@@ -130,6 +179,13 @@ class Signal(Description):
     decimal_comma: bool = False
     expected_constant: bool = Field(False, description="A setting, not a sensor: never called frozen.")
 
+    @field_validator("name")
+    @classmethod
+    def _not_ours(cls, name: str) -> str:
+        if name in OUR_COLUMNS:
+            raise ValueError(f"{name!r} is a column of our own; name the signal <signal>_<unit>")
+        return name
+
     @field_validator("valid_range")
     @classmethod
     def _ordered(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -143,14 +199,14 @@ class EventLog(Description):
 
     kind: Literal["event_log"] = "event_log"
     path: str
-    delimiter: str = ","
+    delimiter: Annotated[str, AfterValidator(_log_delimiter)] = ","
     asset_column: str = "asset_id"
     type_column: str | None = Field(None, description="failure, repair, maintenance or stop; empty: all failures.")
     component_column: str | None = "component"
     started_column: str = "failed_at"
     ended_column: str | None = "repaired_at"
-    time_format: str | None = None
-    time_zone: str | None = None
+    time_format: TimeFormat | None = None
+    time_zone: TimeZone | None = None
 
 
 class LastReading(Description):
@@ -195,9 +251,12 @@ class Source(Description):
     def _names_fit(self) -> Source:
         names = [signal.name for signal in self.signals]
         repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise ValueError(f"signals named twice: {', '.join(repeated)}")
-        for role in (self.power_signal, self.wind_signal):
-            if role and role not in names:
-                raise ValueError(f"{role!r} is not one of the signals ({', '.join(names)})")
+        problems = [f"signals named twice: {', '.join(repeated)}"] if repeated else []
+        problems += [
+            f"{role!r} is not one of the signals ({', '.join(names)})"
+            for role in (self.power_signal, self.wind_signal)
+            if role and role not in names
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
         return self

@@ -7,8 +7,10 @@ from datetime import datetime
 import pytest
 from builders import source
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from raw_lines import judged, one_signal, reasons, values
 
+from turbine_health.patterns import FORMAT_LETTERS
 from turbine_health.sources import Files, Source
 from turbine_health.transforms.quality import with_signals
 
@@ -56,6 +58,11 @@ def test_a_format_of_its_own_is_read_in_its_zone(spark):
     assert times(spark, described, "01.07.2014 02:00", "2014-07-01 02:00:00") == ["2014-07-01 00:00", None]
 
 
+def test_spark_takes_every_letter_that_a_time_format_may_have(spark):
+    patterns = [letter * count for letter, counts in FORMAT_LETTERS.items() for count in counts]
+    spark.range(1).select(*[F.try_to_timestamp(F.lit("x"), F.lit(pattern)) for pattern in patterns]).collect()
+
+
 def test_a_time_of_day_alone_is_no_time(spark):
     assert times(spark, in_zone(None), "12:30", "2014", "", "n/a") == [None] * 4
 
@@ -93,6 +100,16 @@ def test_a_quoted_field_may_hold_the_delimiter_and_doubled_quotes(spark):
     described = source(signals=("active_power_kw",), asset_id={"column": "name"})
     row = judged(spark, described, '"T""7, north","2024-01-01",5', header="name,event_time,active_power_kw").head()
     assert (row["asset_id"], row["_reasons"]) == ('T"7, north', "")
+
+
+def test_the_groups_of_a_file_name_may_have_any_name(spark):
+    described = source(
+        signals=("active_power_kw",),
+        asset_id={"file_pattern": r"^(?P<wind_park>\w+?)_(?P<unit_2>\d+)", "template": "{wind_park}-{unit_2}"},
+    )
+    header, file = "event_time,active_power_kw", "file:/landing/north_07.csv"
+    row = judged(spark, described, "2024-01-01,1", header=header, file=file).head()
+    assert (row["asset_id"], row["_reasons"]) == ("north-07", "")
 
 
 @pytest.mark.parametrize("delimiter", [";", "|", "\t"])

@@ -9,6 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
+from turbine_health.patterns import with_plain_groups
 from turbine_health.sources import AssetId, Counter, Signal, Source, Time, Timestamps
 from turbine_health.transforms.layouts import described_columns
 
@@ -61,10 +62,9 @@ def asset_id(source: Source) -> Column:
         parts["column"] = F.nullif(F.trim(raw_name(source, described.column)), F.lit(""))
     if described.file_pattern is not None:
         name = F.url_decode(F.element_at(F.split("_source_file", "/"), -1))
-        pattern = re.compile(described.file_pattern)
-        for group, index in pattern.groupindex.items():
-            java = re.sub(r"\(\?P<", "(?<", described.file_pattern)
-            parts[group] = F.nullif(F.regexp_extract(name, java, index), F.lit(""))
+        indices = re.compile(described.file_pattern).groupindex
+        plain = with_plain_groups(described.file_pattern)
+        parts |= {group: F.nullif(F.regexp_extract(name, plain, index), F.lit("")) for group, index in indices.items()}
     pieces = re.split(r"\{(\w+)\}", described.template)
     columns = [parts[piece] if i % 2 else F.lit(piece) for i, piece in enumerate(pieces) if piece]
     return columns[0] if len(columns) == 1 else F.concat(*columns)
