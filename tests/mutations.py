@@ -126,6 +126,11 @@ def quotes(chance: random.Random, content: bytes) -> bytes:
     return in_lines(chance, content, lambda line: line.replace(b",", chance.choice(marks), chance.randint(1, 3)))
 
 
+def very_many_quotes(chance: random.Random, content: bytes) -> bytes:
+    part = chance.choice([b'"', b'",', b',"', b'" '])
+    return in_a_line(chance, content, lambda line: line + part * chance.choice([2_500, 20_000, 32_000]))
+
+
 def other_field_counts(chance: random.Random, content: bytes) -> bytes:
     return in_lines(chance, content, lambda line: line + b",1" if chance.random() < 0.5 else line.rpartition(b",")[0])
 
@@ -146,7 +151,7 @@ def damaged_archive(chance: random.Random, content: bytes) -> bytes:
 MUTATIONS: tuple[Mutation, ...] = (
     random_bytes, nothing_but_noise, cut_off, byte_order_mark, mixed_line_ends, other_encoding, huge_field, nul_bytes,
     decimal_commas, odd_numbers, odd_times, header_only, empty, wrong_delimiter, wrong_zone, swapped_columns, other_header,
-    joined, quotes, other_field_counts, compressed, cut_archive, damaged_archive,
+    joined, quotes, very_many_quotes, other_field_counts, compressed, cut_archive, damaged_archive,
 )  # fmt: skip
 ARCHIVES = {compressed, cut_archive, damaged_archive}
 

@@ -112,6 +112,20 @@ def test_the_groups_of_a_file_name_may_have_any_name(spark):
     assert (row["asset_id"], row["_reasons"]) == ("north-07", "")
 
 
+@pytest.mark.parametrize("text", ['"' * 2_500, '",' * 32_000, ",x" * 20_000 + '""', '"' + '""' * 30_000 + '"'])
+def test_a_line_of_very_many_quotes_is_set_aside_and_stops_nothing(spark, text):
+    found = reasons(spark, POWER, f"T07,2024-01-01,1,{text}", "T07,2024-01-02,5")
+    assert [[reason.partition(":")[0] for reason in line] for line in found] == [["field_count"], []]
+
+
+def test_a_delimiter_counts_when_the_quotes_after_it_are_closed(spark):
+    described = source(signals=("active_power_kw",), asset_id={"column": "name"})
+    header = "name,event_time,active_power_kw"
+    lines = ['"a,b" x,2024-01-01,5', '"a,b","2024-01-01","5"', 'a"",2024-01-01,5', 'a"b,c",2024-01-01,5']
+    names = [row["asset_id"] for row in judged(spark, described, *lines, header=header).orderBy("_source_row").collect()]
+    assert names == ['"a,b" x', "a,b", 'a""', 'a"b,c"']
+
+
 @pytest.mark.parametrize("delimiter", [";", "|", "\t"])
 def test_any_character_can_delimit(spark, delimiter):
     described = source(signals=("active_power_kw",), files={"path": "x", "delimiter": delimiter})

@@ -19,6 +19,8 @@ LARGEST_COUNT = 10_000_000
 # A line longer than this is no reading; splitting it could take minutes.
 LONGEST_LINE_BYTES = 65_536
 OFFSET = r"(Z|[+-]\d{2}:?\d{2})$"
+# Stands for a delimiter inside quotes while a line is cut; a line that holds it is refused anyway.
+HIDDEN = "\0"
 
 
 def to_rows(lines: DataFrame, layouts: DataFrame, source: Source, positions: tuple[int, ...] | None) -> DataFrame:
@@ -130,9 +132,12 @@ def _split(value: Column, delimiter: str, quote: str) -> Column:
     plain = F.split(line, mark, -1)
     if not quote:
         return plain
-    q = re.escape(quote)
-    outside_quotes = f"{mark}(?=(?:[^{q}]*{q}[^{q}]*{q})*[^{q}]*$)"
-    unquoted = F.transform(F.split(line, outside_quotes, -1), lambda field: _unquoted(field, quote))
+    # One pass, for a pattern that counts the quotes after each delimiter takes minutes or all of Java's stack.
+    hide, show = (F.lit(delimiter), F.lit(HIDDEN)), (F.lit(HIDDEN), F.lit(delimiter))
+    from_the_end = F.reverse(F.split(line, re.escape(quote), -1))
+    hidden = F.transform(from_the_end, lambda part, i: F.when(i % 2 == 1, F.replace(part, *hide)).otherwise(part))
+    fields = F.split(F.array_join(F.reverse(hidden), quote), mark, -1)
+    unquoted = F.transform(fields, lambda field: _unquoted(F.replace(field, *show), quote))
     return F.when(F.contains(line, F.lit(quote)), unquoted).otherwise(plain)
 
 
