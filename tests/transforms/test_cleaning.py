@@ -49,6 +49,29 @@ def test_an_offset_in_the_text_beats_the_zone(spark):
     assert times(spark, in_zone("Europe/Paris"), *texts) == ["2014-10-26 00:30", "2014-10-26 01:30", "2014-10-26 02:30"]
 
 
+def test_every_spelling_of_a_zone_in_the_text_beats_the_described_one(spark):
+    spellings = [
+        ("2024-06-01 12:00:00+02", "10:00"), ("2024-06-01 12:00:00 +02:00", "10:00"), ("2024-06-01 12:00:00-0330", "15:30"),
+        ("2024-06-01T12:00:00.123-03:30", "15:30"), ("2024-06-01 12:00:00Z", "12:00"), ("2024-06-01 12:00:00 UTC", "12:00"),
+        ("2024-06-01 12:00:00 GMT+2", "10:00"), ("2024-06-01 12:00:00UTC+01:00", "11:00"), ("2024-06-01 12:00:00 CET", "10:00"),
+        ("2024-06-01 12:00:00 Europe/Paris", "10:00"), ("2024-06-01 12:00:00 America/New_York", "16:00"),
+        ("2024-06-01 12:00 UTC", "12:00"), ("2024-06-01 12:00:00.5 +2", "10:00"),
+    ]  # fmt: skip
+    found = times(spark, in_zone("America/Chicago"), *[text for text, _ in spellings])
+    assert found == [f"2024-06-01 {moment}" for _, moment in spellings]
+
+
+def test_a_time_or_date_without_a_zone_is_of_the_described_one(spark):
+    texts = ["2024-06-01 12:00:00", "2024-06-01T12:00:00.123", "2024-06-01 12:00", "2024-06-01T12:00:00.", "2024-6-1 12:0:0"]
+    assert times(spark, in_zone("Europe/Paris"), *texts) == ["2024-06-01 10:00"] * 5
+    assert times(spark, in_zone("Europe/Paris"), "2024-06-01", "2024-06") == ["2024-05-31 22:00"] * 2
+
+
+def test_an_offset_that_a_format_leaves_open_counts_where_it_is_written(spark):
+    described = in_zone("Europe/Paris", format="yyyy-MM-dd HH:mm[XXX]")
+    assert times(spark, described, "2024-06-01 12:00", "2024-06-01 12:00+05:00") == ["2024-06-01 10:00", "2024-06-01 07:00"]
+
+
 def test_no_zone_means_utc(spark):
     assert times(spark, in_zone(None), "2014-07-01 02:00:00") == ["2014-07-01 02:00"]
 

@@ -18,7 +18,9 @@ MICROSECONDS = {"hours": 3_600_000_000, "days": 86_400_000_000}
 LARGEST_COUNT = 10_000_000
 # A line longer than this is no reading; splitting it could take minutes.
 LONGEST_LINE_BYTES = 65_536
-OFFSET = r"(Z|[+-]\d{2}:?\d{2})$"
+# After a time of day: whatever Spark's cast takes there (`+02`, ` UTC`, ` Europe/Paris`) names a zone.
+OFFSET = r"[T ]\s*\d{1,2}(:\d{1,2}){0,2}(\.\d*)?\s*[^\s\d:.]"
+OFFSET_LETTERS = "[XxZOVz]"
 # Stands for a delimiter inside quotes while a line is cut; a line that holds it is refused anyway.
 HIDDEN = "\0"
 
@@ -96,7 +98,7 @@ def stamped_time(text: Column, timestamps: Timestamps, zone: Column) -> Column:
         has_offset = text.rlike(OFFSET)
     else:
         parsed = F.try_to_timestamp(text, F.lit(timestamps.format))
-        has_offset = F.lit(bool(re.search(r"[XxZOVz]", re.sub(r"'[^']*'", "", timestamps.format))))
+        has_offset = _has_offset(text, timestamps.format)
     # A zone written as a literal is looked up once, one in a column for every row.
     zones = {timestamps.time_zone, *timestamps.file_time_zones.values()} - {None, "UTC"}
     moments = F.when(F.coalesce(zone, F.lit("UTC")) == "UTC", parsed).when(has_offset, parsed)
@@ -117,6 +119,14 @@ def canonical(raw: Column, signal: Signal) -> Column:
     """A raw number in the signal's unit."""
     scaled = raw if signal.scale == 1.0 else raw * F.lit(signal.scale)
     return scaled if signal.offset == 0.0 else scaled + F.lit(signal.offset)
+
+
+def _has_offset(text: Column, pattern: str) -> Column:
+    """Whether a text that this pattern reads names its zone; an optional one may be left out: `HH:mm[XXX]`."""
+    without = re.sub(rf"\[[^\]]*{OFFSET_LETTERS}[^\]]*\]", "", pattern)
+    if re.search(OFFSET_LETTERS, re.sub(r"'[^']*'", "", without)):
+        return F.lit(True)
+    return F.lit(False) if without == pattern else F.try_to_timestamp(text, F.lit(without)).isNull()
 
 
 def _in_zone(wall_clock: Column, zone: str) -> Column:
