@@ -204,7 +204,7 @@ QUARANTINED_EVENTS = Table(
         column("_source_row", COUNT, "place of the entry in its log", required=True),
     ]),
     keys=("_source", "_source_row"),
-    description="Entries of event logs that do not count, with every reason; as the logs are now.",
+    description="Entries of event logs that do not count, or count without their end, with every reason; as the logs are now.",
 )  # fmt: skip
 
 ASSET_EVENTS = Table(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
+import pytest
 from builders import events, utc
 from pyspark.sql import functions as F
 
@@ -97,14 +98,27 @@ def test_a_turbine_has_failed_while_its_readings_carry_the_flag(spark):
 LOG = EventLog(path="x", type_column="type", started_column="from", ended_column="to")
 
 
+READ_AT = datetime(2024, 6, 1, tzinfo=timezone.utc)
+
+
+def judged_events(spark, *entries, known=True):
+    rows = [(*entry, known, place, place, "{}") for place, entry in enumerate(entries)]
+    names = ["asset_id", "type", "component", "from", "to", "is_known_asset", "_log_order", "_source_row", "value"]
+    kinds = ["STRING"] * 5 + ["BOOLEAN", "BIGINT", "BIGINT", "STRING"]
+    schema = ", ".join(f"`{name}` {kind}" for name, kind in zip(names, kinds, strict=True))
+    latest = READ_AT + timedelta(hours=1)
+    return spark.createDataFrame(rows, schema).transform(to_judged_events, LOG, "tests", latest).orderBy("_source_row")
+
+
 def codes(spark, *entries, known=True):
-    rows = [(*entry, known, place, "{}") for place, entry in enumerate(entries)]
-    names = ["asset_id", "type", "component", "from", "to", "is_known_asset", "_source_row", "value"]
-    schema = ", ".join(
-        f"`{name}` {kind}" for name, kind in zip(names, ["STRING"] * 5 + ["BOOLEAN", "BIGINT", "STRING"], strict=True)
-    )
-    judged = spark.createDataFrame(rows, schema).transform(to_judged_events, LOG, "tests").orderBy("_source_row")
-    return [[reason.partition(":")[0] for reason in row["reasons"]] for row in judged.collect()]
+    judged = judged_events(spark, *entries, known=known).collect()
+    return [[reason.partition(":")[0] for reason in row["reasons"]] for row in judged]
+
+
+def counted(spark, *entries):
+    """(place in the log, day of the start, day of the end) of the entries that count."""
+    rows = judged_events(spark, *entries).where("counts").collect()
+    return [(row["_source_row"], row["started_at"].day, row["ended_at"] and row["ended_at"].day) for row in rows]
 
 
 def test_a_good_entry_has_no_reasons(spark):
@@ -128,3 +142,35 @@ def test_of_a_repeated_entry_the_last_one_written_counts(spark):
 
 def test_an_entry_of_a_turbine_without_readings_is_unknown(spark):
     assert codes(spark, ("T00", "failure", None, "2024-01-02", ""), known=False) == [["unknown_asset"]]
+
+
+def test_a_good_entry_is_not_superseded_by_a_bad_one_further_down(spark):
+    good, bad = ("T07", "failure", "gearbox", "2024-01-02", "2024-01-03"), ("T07", "failure", None, "2024-01-02", "2024-01-XX")
+    assert codes(spark, good, bad) == [[], ["unreadable_time", "superseded"]]
+    assert counted(spark, good, bad) == [(0, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("end", "code"), [("soon", "unreadable_time"), ("2024-01-01", "end_before_start"), ("2204-01-03", "future_time")]
+)
+def test_a_failure_whose_end_alone_is_wrong_counts_as_open_and_is_reported(spark, end, code):
+    entry = ("T07", "failure", "gearbox", "2024-01-02", end)
+    assert codes(spark, entry) == [[code]]
+    assert counted(spark, entry) == [(0, 2, None)]
+
+
+def test_of_two_failures_with_wrong_ends_the_last_one_written_counts(spark):
+    entries = [("T07", "failure", "gearbox", "2024-01-02", end) for end in ("soon", "later")]
+    assert counted(spark, *entries) == [(1, 2, None)]
+
+
+def test_a_stop_whose_end_is_wrong_does_not_count(spark):
+    assert counted(spark, ("T07", "stop", None, "2024-01-02", "soon")) == []
+
+
+def test_an_event_in_the_future_does_not_count_yet(spark):
+    def entry(start):
+        return ("T07", "failure", None, start, "")
+
+    assert codes(spark, entry("2024-06-01 01:00:00"), entry("2024-06-01 01:00:01")) == [[], ["future_time"]]
+    assert counted(spark, entry("2024-06-01 01:00:01")) == []

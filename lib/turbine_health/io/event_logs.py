@@ -11,7 +11,10 @@ from turbine_health.sources import EventLog, Source
 
 
 def read_event_log(spark: SparkSession, source: Source, log: EventLog) -> DataFrame:
-    """The entries of an event log: its columns as text, `_source_row` and `value`, the entry as JSON.
+    """The entries of an event log: its columns as text, `_source_row`, and `value`, the entry as JSON.
+
+    `_log_order` puts all of them in order: the later file, then further down the file. Of several files
+    `_source_row` alone is not unique.
 
     Raises:
         SourceError: No such file, or a column that the description names is not in it.
@@ -29,4 +32,6 @@ def read_event_log(spark: SparkSession, source: Source, log: EventLog) -> DataFr
             hint="mend the description's *_column keys; null says there is no such column",
         )
     value = F.to_json(F.struct(*entries.columns), {"ignoreNullFields": "false"})
-    return entries.select("*", value.alias("value"), row_in_file())
+    file = [F.col(f"_metadata.{name}") for name in ("file_modification_time", "file_path")]
+    rows = entries.select("*", value.alias("value"), row_in_file(), F.struct(*file).alias("_file"))
+    return rows.withColumn("_log_order", F.struct("_file", "_source_row")).drop("_file")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -33,8 +33,9 @@ def update_lives(store: TableStore, settings: Settings) -> None:
     events, rejected = store.empty(ASSET_EVENTS), store.empty(QUARANTINED_EVENTS)
     for source in settings.sources:
         if isinstance(source.failures, EventLog):
-            judged = _written_events(store, source, source.failures, spans)
-            events = events.unionByName(judged.where(F.size("reasons") == 0).select(*events.columns))
+            latest = datetime.now(timezone.utc) + timedelta(minutes=settings.ingest.max_future_minutes)
+            judged = _written_events(store, source, source.failures, spans, latest)
+            events = events.unionByName(judged.where("counts").select(*events.columns))
             rejected = rejected.unionByName(judged.where(F.size("reasons") > 0).select(*rejected.columns))
         elif isinstance(source.failures, LastReading):
             own = spans.where(F.col("_source") == source.name)
@@ -106,9 +107,9 @@ def _flags(store: TableStore, source: Source, failures: FlagColumn, silver: Data
     return readings.join(flagged, on=["_source_file", "_source_row"], how="inner")
 
 
-def _written_events(store: TableStore, source: Source, log: EventLog, spans: DataFrame) -> DataFrame:
+def _written_events(store: TableStore, source: Source, log: EventLog, spans: DataFrame, latest: datetime) -> DataFrame:
     assets = spans.select(F.col("asset_id").alias("_known")).distinct()
     entries = read_event_log(store.spark, source, log)
     known = entries.join(F.broadcast(assets), on=F.trim(log.asset_column) == F.col("_known"), how="left")
     is_known = F.col("_known").isNotNull() | F.coalesce(F.trim(log.asset_column).isin(*source.asset_id.known), F.lit(False))
-    return known.withColumn("is_known_asset", is_known).transform(to_judged_events, log, source.name)
+    return known.withColumn("is_known_asset", is_known).transform(to_judged_events, log, source.name, latest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -12,22 +12,26 @@ from turbine_health.transforms.cleaning import stamped_time
 from turbine_health.transforms.quality import SEPARATOR, Rule, as_array
 
 EVENT_TYPES = ("failure", "repair", "maintenance", "stop")
+# Whether an entry can count: as it is, without its end, or not at all.
+WHOLE, OPEN, UNUSABLE = 0, 1, 2
 
 
-def to_judged_events(entries: DataFrame, log: EventLog, source_name: str) -> DataFrame:
+def to_judged_events(entries: DataFrame, log: EventLog, source_name: str, latest: datetime) -> DataFrame:
     """Read a written event log and judge every entry.
 
     Grain: one row per entry.
 
     Args:
-        entries: The log's columns as text, `_source_row` (order in the log), and `is_known_asset`.
+        entries: The log's columns as text, `_source_row`, `_log_order` (greater further down, and in a later
+            file), and `is_known_asset`.
         log: Which columns mean what.
         source_name: For `_source`.
+        latest: A later time cannot have come yet.
 
     Returns:
         `asset_id`, `event_type`, `started_at`, `ended_at`, `component`, `_source`, `_source_row`, `value` (the
-        entry as JSON) and `reasons`: empty for an entry that counts. An entry repeated for one turbine,
-        type and start counts once: the last one written.
+        entry as JSON), `reasons`, and `counts`. Of the entries of one turbine, type and start one counts: the
+        last one without another reason, else the last failure of which only the end is wrong, with a null end.
     """
     times = Timestamps(column=log.started_column, format=log.time_format, time_zone=log.time_zone)
     kind = F.lower(F.trim(log.type_column)) if log.type_column else F.lit("failure")
@@ -43,12 +47,14 @@ def to_judged_events(entries: DataFrame, log: EventLog, source_name: str) -> Dat
         "_source_row",
         "value",
         "is_known_asset",
+        "_log_order",
         ended_text.isNotNull().alias("_has_end_text"),
     )
-    later = Window.partitionBy("asset_id", "event_type", "started_at").orderBy(F.col("_source_row").desc())
-    numbered = read.withColumn("_times_written", F.row_number().over(later))
-    reasons = F.concat_ws(SEPARATOR, *[F.concat(F.lit(f"{rule.code}: "), rule.complaint) for rule in _event_rules()])
-    return numbered.withColumn("reasons", as_array(reasons)).drop("is_known_asset", "_has_end_text", "_times_written")
+    ranked = read.withColumn("_use", _use(latest)).withColumn("_rank", _rank())
+    counts = (F.col("_use") != UNUSABLE) & (F.col("_rank") == 1)
+    judged = ranked.withColumns({"reasons": _reasons(*_rules(latest), _superseded()), "counts": counts})
+    ended_at = F.when(F.col("_use") != OPEN, F.col("ended_at"))
+    return judged.withColumn("ended_at", ended_at).drop("is_known_asset", "_log_order", "_has_end_text", "_use", "_rank")
 
 
 def failures_at_last_reading(spans: DataFrame, source_name: str, step: timedelta) -> DataFrame:
@@ -96,19 +102,49 @@ def failures_while_flagged(flags: DataFrame, source_name: str) -> DataFrame:
     )  # fmt: skip
 
 
-def _event_rules() -> list[Rule]:
+def _use(latest: datetime) -> Column:
+    """A failure without a known end still ends a life; without its failure, the life would end in nothing."""
+    is_wrong_end_alone = (F.size(_reasons(*_start_rules(latest))) == 0) & (F.col("event_type") == "failure")
+    is_whole = F.size(_reasons(*_rules(latest))) == 0
+    return F.when(is_whole, WHOLE).when(is_wrong_end_alone, OPEN).otherwise(UNUSABLE)
+
+
+def _rank() -> Column:
+    best_first = [F.col("_use").asc(), F.col("_log_order").desc()]
+    return F.row_number().over(Window.partitionBy("asset_id", "event_type", "started_at").orderBy(*best_first))
+
+
+def _reasons(*rules: Rule) -> Column:
+    return as_array(F.concat_ws(SEPARATOR, *[F.concat(F.lit(f"{rule.code}: "), rule.complaint) for rule in rules]))
+
+
+def _rules(latest: datetime) -> list[Rule]:
+    return [*_start_rules(latest), *_end_rules(latest)]
+
+
+def _start_rules(latest: datetime) -> list[Rule]:
     is_type = F.coalesce(F.col("event_type").isin(*EVENT_TYPES), F.lit(False))
-    ends_early = F.col("ended_at") < F.col("started_at")
+    is_ahead = F.col("started_at") > F.lit(latest)
     return [
         Rule("missing_asset", F.when(F.col("asset_id").isNull(), F.lit("the entry names no turbine"))),
         Rule("unknown_asset", F.when(~F.col("is_known_asset"), F.lit("no reading of this turbine was ever received"))),
         Rule("unknown_type", F.when(~is_type, F.lit(f"the type is none of {', '.join(EVENT_TYPES)}"))),
         Rule("unreadable_time", F.when(F.col("started_at").isNull(), F.lit("the start cannot be read as a time"))),
-        Rule("unreadable_time", F.when(_is_unreadable_end(), F.lit("the end cannot be read as a time"))),
-        Rule("end_before_start", F.when(ends_early, F.lit("it ends before it starts"))),
-        Rule("superseded", F.when(F.col("_times_written") > 1, F.lit("the same event is written again further down"))),
+        Rule("future_time", F.when(is_ahead, F.lit("it starts later than the log was read"))),
     ]
 
 
-def _is_unreadable_end() -> Column:
-    return F.col("_has_end_text") & F.col("ended_at").isNull()
+def _end_rules(latest: datetime) -> list[Rule]:
+    is_unreadable = F.col("_has_end_text") & F.col("ended_at").isNull()
+    ends_early = F.col("ended_at") < F.col("started_at")
+    is_ahead = F.col("ended_at") > F.lit(latest)
+    return [
+        Rule("unreadable_time", F.when(is_unreadable, F.lit("the end cannot be read as a time"))),
+        Rule("end_before_start", F.when(ends_early, F.lit("it ends before it starts"))),
+        Rule("future_time", F.when(is_ahead, F.lit("it ends later than the log was read"))),
+    ]
+
+
+def _superseded() -> Rule:
+    is_repeated = (F.col("_rank") > 1) & F.col("started_at").isNotNull()
+    return Rule("superseded", F.when(is_repeated, F.lit("another entry of the same event counts")))
