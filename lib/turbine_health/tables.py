@@ -33,6 +33,8 @@ TEXT, NUMBER, TIME, FLAG, COUNT, SMALL = (
 
 # What a reader needs to ask "which rows were added since version 7?".
 CHANGE_FEED = (("delta.enableChangeDataFeed", "true"),)
+# What tells a row received from every other one, in whichever table it is now.
+PROVENANCE = ("_source", "_source_file", "_source_row", "_ingested_at")
 
 
 @dataclass(frozen=True)

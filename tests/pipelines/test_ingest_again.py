@@ -8,6 +8,7 @@ from landing import Landing, steps
 from turbine_health.errors import SourceError, TableError
 from turbine_health.io.delta import TableStore
 from turbine_health.pipelines import ingest_batch
+from turbine_health.pipelines.ingest import ingest
 from turbine_health.tables import INGEST_RUNS
 
 OTHER_HEADER = "asset_id,event_time,Wind,bearing_temp_c"
@@ -95,3 +96,19 @@ def test_a_file_that_changed_after_bronze_held_it_is_read_as_it_was(landing, mon
     landing.write("a.csv", "60,T08,2024-01-02 00:00:00,8", header="bearing_temp_c,asset_id,event_time,wind_speed_m_s")
     summary = landing.ingest()
     assert (summary.rows_in, summary.rows_to_silver) == (24, 24)
+
+
+def test_rows_of_a_file_that_two_sources_share_are_superseded_once_each(landing):
+    landing.write("a.csv", "T07,2024-01-01 00:00:00,8,60")
+    plant = landing.settings.sources[0]
+    other = plant.model_copy(update={"name": "other", "asset_id": plant.asset_id.model_copy(update={"template": "X-{column}"})})
+    third = plant.model_copy(
+        update={"name": "third", "files": plant.files.model_copy(update={"path": f"{landing.folder}/b.csv"})}
+    )
+    both = landing.settings.model_copy(update={"sources": (plant, other)})
+    ingest(landing.store, both)
+    landing.write("b.csv", "T07,2024-01-01 00:00:00,8,61", "X-T07,2024-01-01 00:00:00,8,61")
+    # Bronze of all three holds the lines that are looked for.
+    ingest(landing.store, both.model_copy(update={"sources": (third, plant, other)}))
+    superseded = [(line, codes) for line, codes in landing.codes() if line.endswith(",60")]
+    assert superseded == [("T07,2024-01-01 00:00:00,8,60", ["superseded"])] * 2

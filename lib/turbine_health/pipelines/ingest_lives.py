@@ -13,7 +13,7 @@ from turbine_health.io.event_logs import read_event_log
 from turbine_health.pipelines.bronze_layouts import layouts_in_bronze
 from turbine_health.settings import Settings
 from turbine_health.sources import Counter, EventLog, FlagColumn, LastReading, Source
-from turbine_health.tables import ASSET_EVENTS, ASSET_LIVES, QUARANTINED_EVENTS, bronze, sensor_readings
+from turbine_health.tables import ASSET_EVENTS, ASSET_LIVES, PROVENANCE, QUARANTINED_EVENTS, bronze, sensor_readings
 from turbine_health.transforms.cleaning import raw_name, to_rows
 from turbine_health.transforms.events import failures_at_last_reading, failures_while_flagged, to_judged_events
 from turbine_health.transforms.layouts import LAYOUT_SCHEMA, common_positions
@@ -102,9 +102,9 @@ def _flags(store: TableStore, source: Source, failures: FlagColumn, silver: Data
     files = store.spark.createDataFrame([layout.as_row() for layout in layouts], LAYOUT_SCHEMA)
     rows = lines.transform(to_rows, files, source, common_positions(layouts))
     is_failed = F.coalesce(F.trim(raw_name(source, failures.column)) == failures.failed_value, F.lit(False))
-    flagged = rows.select("_source_file", "_source_row", is_failed.alias("is_failed"))
-    readings = silver.where(F.col("_source") == source.name).select("asset_id", "event_time", "_source_file", "_source_row")
-    return readings.join(flagged, on=["_source_file", "_source_row"], how="inner")
+    flagged = rows.select(*PROVENANCE, is_failed.alias("is_failed"))
+    readings = silver.where(F.col("_source") == source.name).select("asset_id", "event_time", *PROVENANCE)
+    return readings.join(flagged, on=list(PROVENANCE), how="inner")
 
 
 def _written_events(store: TableStore, source: Source, log: EventLog, spans: DataFrame, latest: datetime) -> DataFrame:

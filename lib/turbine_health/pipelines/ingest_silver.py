@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from turbine_health.io.delta import TableStore, Transaction
 from turbine_health.settings import Settings
 from turbine_health.sources import Source
-from turbine_health.tables import QUARANTINE, Table, bronze, sensor_readings
+from turbine_health.tables import PROVENANCE, QUARANTINE, Table, bronze, sensor_readings
 from turbine_health.transforms.health import Reach, value_flags, with_health_flags
 from turbine_health.transforms.quality import SEPARATOR, as_array, in_place, with_signals
 from turbine_health.transforms.superseding import superseded_reasons, with_rank
@@ -221,12 +221,12 @@ def _with_line(received: Received, losers: DataFrame) -> DataFrame:
             found = (
                 received.store.read(table)
                 .where(F.col("_ingested_at").isin(*moments))
-                .select("_source_file", "_source_row", F.col("value").alias("_line"))
+                .select(*PROVENANCE, F.col("value").alias("_line"))
             )
             lines = found if lines is None else lines.unionByName(found)
     if lines is None:
         return losers
-    with_line = old.join(lines, on=["_source_file", "_source_row"], how="left").withColumn("value", F.col("_line"))
+    with_line = old.join(lines, on=list(PROVENANCE), how="left").withColumn("value", F.col("_line"))
     return losers.where(F.col("is_new")).unionByName(with_line.drop("_line"))
 
 
