@@ -50,6 +50,10 @@ class StorageSettings(Section):
         """Delta refuses to create a table at a relative folder, and executors have other working directories."""
         return root if "://" in root else str(Path(root).absolute())
 
+    def checkpoint(self, source_name: str) -> str:
+        """Where the stream of a source notes what it has taken."""
+        return f"{self.root.rstrip('/')}/_checkpoints/{source_name}"
+
 
 class MlflowSettings(Section):
     """Which MLflow server, and the names under which runs and models are kept there."""

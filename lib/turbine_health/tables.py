@@ -193,7 +193,7 @@ QUARANTINE = Table(
         column("_quarantined_at", TIME, "when the row was set aside", required=True),
         column("_run_id", TEXT, "ingest batch that set the row aside"),
     ]),
-    keys=("_source_file", "_source_row"),
+    keys=PROVENANCE,
     description="Rows that silver does not hold, with every reason.",
 )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -10,6 +10,7 @@ from turbine_health.io.kafka import read_messages, require_topic, take_new_messa
 from turbine_health.io.raw_files import (
     Batch,
     first_lines_there,
+    in_order_of_batches,
     read_first_lines,
     require_files,
     take_new_files,
@@ -55,6 +56,13 @@ def write_lines(spark: SparkSession, source: Source, batch: Batch, write: Callab
         write(read_messages(spark, source, batch))
     else:
         write_file_lines(spark, source, batch, write)
+
+
+def files_in_order(spark: SparkSession, source: Source, checkpoint: str, uris: Iterable[str]) -> list[str]:
+    """Files taken earlier, so ordered that those of one batch stand as they stood in it."""
+    if _is_topic(source):
+        return sorted(uris, key=lambda uri: int(uri.rpartition("/")[2]))
+    return in_order_of_batches(spark, checkpoint, uris)
 
 
 def _is_topic(source: Source) -> bool:

@@ -8,7 +8,7 @@ the same files and the same time.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -176,6 +176,16 @@ def read_first_lines(spark: SparkSession, files: Sequence[RawFile]) -> dict[str,
     with ThreadPoolExecutor(4) as readers:
         lines = readers.map(lambda file: hadoop.first_line(file.uri), files)
         return dict(zip((file.uri for file in files), lines, strict=True))
+
+
+def in_order_of_batches(spark: SparkSession, checkpoint: str, uris: Iterable[str]) -> list[str]:
+    """Sort files as `_planned_batch` sorts those of one batch: by the time that Spark noted of each when it came."""
+    hadoop = Hadoop(spark)
+    logs = hadoop.glob(f"{checkpoint}/sources/0/*")
+    lines = [line for log in logs for line in hadoop.read_text(str(log.getPath().toString())).splitlines()[1:]]
+    entries = [json.loads(line) for line in lines]
+    modified_at = {hadoop.as_metadata(entry["path"]): entry["timestamp"] for entry in entries}
+    return sorted(uris, key=lambda uri: (modified_at.get(uri, 0), uri))
 
 
 @dataclass(frozen=True)

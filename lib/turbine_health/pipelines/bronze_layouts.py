@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -11,12 +13,15 @@ from turbine_health.tables import bronze
 from turbine_health.transforms.layouts import Layout, layout_of
 
 
-def layouts_in_bronze(store: TableStore, source: Source, rows: DataFrame) -> list[Layout]:
-    """How to read each `_source_file` of `rows`, in the order in which the files came; from their first lines."""
+def layouts_in_bronze(
+    store: TableStore, source: Source, rows: DataFrame, places: Mapping[str, int] | None = None
+) -> list[Layout]:
+    """How to read each `_source_file` of `rows`, from their first lines; in the order in which they came, or at `places`."""
     files = rows.select("_source_file").distinct()
     first_lines = first_lines_of(store.read(bronze(source.name)).join(F.broadcast(files), on="_source_file", how="left_semi"))
     return [
-        layout_of(source, file, place, line, unreadable=line is None) for place, (file, line) in enumerate(first_lines.items())
+        layout_of(source, file, places[file] if places else place, line, unreadable=line is None)
+        for place, (file, line) in enumerate(first_lines.items())
     ]
 
 

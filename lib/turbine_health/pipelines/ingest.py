@@ -61,7 +61,7 @@ def ingest(store: TableStore, settings: Settings) -> IngestSummary:
     for source in settings.sources:
         require_logs(store.spark, source)
         _require_fit(store, settings, source)
-    _prepare_silver(store, settings)
+    prepare_silver(store, settings)
     accounts = [account for source in settings.sources for account in _ingest_source(store, settings, source)]
     update_lives(store, settings)
     return _summary(accounts)
@@ -100,12 +100,12 @@ def _require_fit(store: TableStore, settings: Settings, source: Source) -> None:
 
     Once Spark has planned a batch it brings the same files again, whatever is mended.
     """
-    if not has_begun(store.spark, _checkpoint(settings, source)):
+    if not has_begun(store.spark, settings.storage.checkpoint(source.name)):
         headers = headers_there(store.spark, source)
         refuse_unless_some_fit(source, (layout_of(source, uri, 0, line) for uri, line in headers))
 
 
-def _prepare_silver(store: TableStore, settings: Settings) -> None:
+def prepare_silver(store: TableStore, settings: Settings) -> None:
     """Add the columns of signals that are new; refuse a lake of any other schema before a file is taken."""
     silver = sensor_readings(settings.signal_names)
     if not store.exists(silver):
@@ -125,12 +125,8 @@ def _ingest_source(store: TableStore, settings: Settings, source: Source) -> lis
         logger.info("%s: batch %d: %s", source.name, batch.number, account)
         accounts.append(account)
 
-    take_new_logs(store.spark, source, _checkpoint(settings, source), settings.ingest.max_batch_mb, take)
+    take_new_logs(store.spark, source, settings.storage.checkpoint(source.name), settings.ingest.max_batch_mb, take)
     return accounts
-
-
-def _checkpoint(settings: Settings, source: Source) -> str:
-    return f"{settings.storage.root.rstrip('/')}/_checkpoints/{source.name}"
 
 
 def _summary(accounts: list[BatchAccount]) -> IngestSummary:

@@ -71,15 +71,15 @@ def record_account(
 
 
 def _set_aside(received: Received) -> list[Row]:
-    """Rows that this batch put into quarantine, counted by their codes; a handful of kinds."""
+    """Rows that this batch put into quarantine or brought, counted by their codes; a handful of kinds."""
     if not received.store.exists(QUARANTINE):
         return []
     return (
         received.store.read(QUARANTINE)
-        .where(F.col("_run_id") == received.run_id)
+        .where((F.col("_run_id") == received.run_id) | received.is_own)
         .select(
             F.transform("reasons", lambda reason: F.substring_index(reason, ":", 1)).alias("codes"),
-            (F.col("_ingested_at") == received.received_at).alias("is_of_batch"),
+            received.is_own.alias("is_of_batch"),
         )
         .groupBy("codes", "is_of_batch")
         .count()

@@ -63,12 +63,12 @@ def write_changed_hours(received: Received) -> DataFrame:
     Returns:
         `asset_id`, `hour_start`, and `new_rows`, those that came with the batch; cached.
     """
-    is_new = F.col("_ingested_at") == received.received_at
+    # Another run may have written own rows again since, for their flags alone.
     changed = (
         received.store.read(received.silver)
-        .where(F.col("_run_id") == received.run_id)
+        .where((F.col("_run_id") == received.run_id) | received.is_own)
         .groupBy("asset_id", F.date_trunc("HOUR", "event_time").alias("hour_start"))
-        .agg(F.count_if(is_new).alias("new_rows"))
+        .agg(F.count_if(received.is_own).alias("new_rows"))
         .persist()
     )
     rows = changed.select("asset_id", "hour_start", F.lit(received.run_id).alias("run_id"))

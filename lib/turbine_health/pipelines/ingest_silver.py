@@ -40,6 +40,8 @@ class Received:
 
     `good` comes from `quality.to_judged_rows`, `files` is of `LAYOUT_SCHEMA`, `hours` from
     `superseding.to_hours` over all rows of the batch. Without a `transaction` every write counts anew.
+    `file_orders` gives `_source_file` and `_file_order` of silver's rows that came with the same batches; a new
+    batch has none.
     """
 
     store: TableStore
@@ -51,6 +53,7 @@ class Received:
     good: DataFrame
     files: DataFrame
     hours: DataFrame
+    file_orders: DataFrame | None = None
 
     @cached_property
     def totals(self) -> Totals:
@@ -71,6 +74,11 @@ class Received:
         """With the signals of all sources."""
         return sensor_readings(self.settings.signal_names)
 
+    @property
+    def is_own(self) -> Column:
+        """Whether a row of silver or quarantine came with this batch, whichever run wrote it last."""
+        return (F.col("_source") == self.source.name) & (F.col("_ingested_at") == self.received_at)
+
 
 def neighbours_of(received: Received) -> DataFrame | None:
     """Readings in silver that the batch may replace, or whose flags it may change, and those they depend on.
@@ -78,7 +86,8 @@ def neighbours_of(received: Received) -> DataFrame | None:
     Grain: one row per `asset_id` and `event_time`.
 
     Returns:
-        Rows of silver with `is_settled`: too far away for its flags to change. None when there is no row.
+        Rows of silver with `is_settled`, too far away for its flags to change, and `_file_order`. None when there
+        is no row.
     """
     store = received.store
     if received.totals.first_time is None or not store.exists(received.silver):
@@ -91,16 +100,23 @@ def neighbours_of(received: Received) -> DataFrame | None:
     is_near_batch = time.between(*_reached(received))
     is_near = (time >= F.col("first") - F.lit(around)) & (time <= F.col("last") + F.lit(around))
     is_settled = (time < F.col("first") - F.lit(reach.after)) | (time > F.col("last") + F.lit(reach.before))
-    is_own = (F.col("_run_id") == received.run_id) & (F.col("_ingested_at") == received.received_at)
     neighbours = (
         store.read(received.silver)
-        .where(is_near_batch & ~F.coalesce(is_own, F.lit(False)))
+        .where(is_near_batch & ~received.is_own)
         .join(F.broadcast(spans), on="asset_id", how="inner")
         .where(is_near)
         .withColumn("is_settled", is_settled)
         .drop("first", "last")
+        .transform(_with_file_order, received.file_orders)
     )
     return None if neighbours.isEmpty() else neighbours
+
+
+def _with_file_order(rows: DataFrame, file_orders: DataFrame | None) -> DataFrame:
+    if file_orders is None:
+        return rows.withColumn("_file_order", F.lit(BEFORE_ALL_FILES))
+    known = rows.join(F.broadcast(file_orders), on="_source_file", how="left")
+    return known.withColumn("_file_order", F.coalesce("_file_order", F.lit(BEFORE_ALL_FILES)))
 
 
 @dataclass(frozen=True)
@@ -132,9 +148,7 @@ def _superseded_rows(received: Received, neighbours: DataFrame | None) -> DataFr
     keyed = ["asset_id", "event_time", "value", "_source", "_source_file", "_source_row", "_ingested_at", "_file_order"]
     candidates = received.good.select(*keyed, F.lit(True).alias("is_new"))
     if neighbours is not None:
-        old = neighbours.withColumns({
-            "value": F.lit(None).cast("string"), "_file_order": F.lit(BEFORE_ALL_FILES), "is_new": F.lit(False),
-        })  # fmt: skip
+        old = neighbours.withColumns({"value": F.lit(None).cast("string"), "is_new": F.lit(False)})
         suspects = suspects.union(old.select("asset_id", _hour())).distinct()
         candidates = candidates.unionByName(old.select(*keyed, "is_new"))
     ranked = candidates.withColumn("hour_start", _hour()).join(suspects, on=["asset_id", "hour_start"], how="left_semi")
@@ -194,7 +208,7 @@ def _neighbours_as_candidates(received: Received, neighbours: DataFrame) -> Data
     kept_flags = F.array_join(value_flags("quality_flags"), SEPARATOR)
     return neighbours.select(
         "asset_id", "event_time", *received.settings.signal_names,
-        kept_flags.alias("_value_flags"), F.lit(BEFORE_ALL_FILES).alias("_file_order"),
+        kept_flags.alias("_value_flags"), "_file_order",
         "_source", "_source_file", "_source_row", "_ingested_at",
         F.lit(False).alias("is_new"), "is_settled", F.col("quality_flags").alias("_old_flags"),
     )  # fmt: skip

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.io.delta import TableStore
+from turbine_health.io.feeds import files_in_order
 from turbine_health.pipelines.bronze_layouts import layouts_in_bronze
+from turbine_health.pipelines.ingest import prepare_silver
 from turbine_health.pipelines.ingest_batch import write_changed_hours
 from turbine_health.pipelines.ingest_lives import update_lives
 from turbine_health.pipelines.ingest_silver import Received, find_superseded, neighbours_of, write_silver
 from turbine_health.settings import Settings
 from turbine_health.sources import Source
-from turbine_health.tables import CHANGED_HOURS, INGEST_RUNS, QUARANTINE, bronze
+from turbine_health.tables import CHANGED_HOURS, INGEST_RUNS, PROVENANCE, QUARANTINE, bronze, sensor_readings
 from turbine_health.transforms.layouts import LAYOUT_SCHEMA, common_positions
 from turbine_health.transforms.quality import in_place, to_judged_rows
 from turbine_health.transforms.superseding import to_hours
-
-_ROW = ["_source_file", "_source_row"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,12 @@ class ReadmitSummary:
 def readmit(store: TableStore, settings: Settings) -> ReadmitSummary:
     """Judge again whatever is in quarantine for another reason than being superseded.
 
-    Killed and run again it goes on: a row is deleted from quarantine only when silver holds it.
+    Killed and run again it goes on, and accounts for what the killed run had done: a row is deleted from
+    quarantine last, when silver holds it and the account is written.
     """
-    if not store.exists(QUARANTINE):
+    if not store.exists(QUARANTINE) or not store.exists(sensor_readings(settings.signal_names)):
         return ReadmitSummary(0, 0, 0)
+    prepare_silver(store, settings)
     parts = [_readmit_source(store, settings, source) for source in settings.sources]
     if any(part.moved for part in parts):
         update_lives(store, settings)
@@ -55,47 +57,133 @@ def readmit(store: TableStore, settings: Settings) -> ReadmitSummary:
 
 def _readmit_source(store: TableStore, settings: Settings, source: Source) -> ReadmitSummary:
     started = datetime.now(timezone.utc)
-    waiting = store.read(QUARANTINE).where((F.col("_source") == source.name) & ~_is_superseded()).persist()
-    layouts = layouts_in_bronze(store, source, waiting)
+    waiting = _waiting(store, source).persist()
+    held = _held(store, settings, waiting).persist()
+    judged, before = waiting.count(), held.count()
+    fresh = waiting.join(held, on=list(PROVENANCE), how="left_anti")
+    received = _received(store, settings, source, fresh, started)
+    superseded = _move(received, waiting) if received.totals.rows else 0
+    moved = received.totals.rows - superseded
+    _record(received, moved + (_account_for(received, held) if before else 0))
+    if moved + before:
+        store.delete(_held(store, settings, waiting).select(*PROVENANCE), QUARANTINE)
+    for cached in (waiting, held, received.good, received.hours):
+        cached.unpersist()
+    return ReadmitSummary(judged, moved + before, superseded)
+
+
+def _waiting(store: TableStore, source: Source) -> DataFrame:
+    """Rows of quarantine to judge again. Those of a batch without an account are left to ingest, which repeats it."""
+    rows = store.read(QUARANTINE).where((F.col("_source") == source.name) & ~_is_superseded())
+    return rows.join(F.broadcast(_accounted(store)), on="_run_id", how="left_semi")
+
+
+def _held(store: TableStore, settings: Settings, waiting: DataFrame) -> DataFrame:
+    """Waiting rows that silver holds already, from a run that was killed: `PROVENANCE`, key and `_is_unaccounted`."""
+    silver = store.read(sensor_readings(settings.signal_names)).select(
+        *PROVENANCE, "asset_id", "event_time", F.col("_run_id").alias("_moved_by")
+    )
+    accounted = _accounted(store).select(F.col("_run_id").alias("_moved_by"), F.lit(True).alias("_is_accounted"))
+    return (
+        silver.join(waiting.select(*PROVENANCE), on=list(PROVENANCE), how="left_semi")
+        .join(F.broadcast(accounted), on="_moved_by", how="left")
+        .withColumn("_is_unaccounted", F.col("_is_accounted").isNull())
+        .drop("_moved_by", "_is_accounted")
+    )
+
+
+def _account_for(received: Received, held: DataFrame) -> int:
+    """Note the hours of rows that a killed run moved and did not account for. Returns how many they are."""
+    rows = held.where("_is_unaccounted").persist()
+    hours = rows.select("asset_id", F.date_trunc("HOUR", "event_time").alias("hour_start")).distinct()
+    count = rows.count()
+    if count:
+        received.store.append(hours.withColumn("run_id", F.lit(received.run_id)), CHANGED_HOURS)
+    rows.unpersist()
+    return count
+
+
+def _accounted(store: TableStore) -> DataFrame:
+    runs = store.read(INGEST_RUNS) if store.exists(INGEST_RUNS) else store.empty(INGEST_RUNS)
+    return runs.select(F.col("run_id").alias("_run_id"))
+
+
+def _received(store: TableStore, settings: Settings, source: Source, waiting: DataFrame, started: datetime) -> Received:
+    """Those of the waiting rows that are good now, placed as they stood in their batches."""
+    places = _places(store, settings, source, waiting)
+    layouts = layouts_in_bronze(store, source, waiting, places)
     files = store.spark.createDataFrame([layout.as_row() for layout in layouts], LAYOUT_SCHEMA)
     lines = waiting.select(*bronze(source.name).schema.names)
     rows = lines.transform(to_judged_rows, files, source, common_positions(layouts), settings.ingest.max_future_minutes)
     good = rows.where(in_place(F.col("_reasons") == "")).persist()
     hours = good.transform(to_hours).persist()
-    run_id = f"readmit-{source.name}-{started:%Y%m%dT%H%M%S%f}"
-    received = Received(store, settings, source, started, run_id, None, good, files, hours)
-    judged, moved, superseded = waiting.count(), 0, 0
-    if received.totals.rows:
-        moved, superseded = _move(received)
-        _record(received, len(layouts), started, moved, superseded)
-    for cached in (waiting, good, hours):
-        cached.unpersist()
-    return ReadmitSummary(judged, moved, superseded)
+    orders = store.spark.createDataFrame(list(places.items()), "_source_file STRING, _file_order INT")
+    run_id = f"{_prefix(source)}{started:%Y%m%dT%H%M%S%f}"
+    return Received(store, settings, source, started, run_id, None, good, files, hours, orders)
 
 
-def _move(received: Received) -> tuple[int, int]:
-    """Rows moved to silver, and rows that turn out to be superseded."""
-    store, good = received.store, received.good.select(*_ROW)
+def _places(store: TableStore, settings: Settings, source: Source, waiting: DataFrame) -> dict[str, int]:
+    """Where every file of the batches that brought these rows stood in its batch."""
+    batches = waiting.select("_ingested_at").distinct()
+    files = store.read(bronze(source.name)).join(F.broadcast(batches), on="_ingested_at", how="left_semi")
+    uris = [row["_source_file"] for row in files.select("_source_file").distinct().collect()]
+    in_order = files_in_order(store.spark, source, settings.storage.checkpoint(source.name), uris)
+    return {uri: place for place, uri in enumerate(in_order)}
+
+
+def _move(received: Received, waiting: DataFrame) -> int:
+    """Bring the good rows into silver. Returns how many of them turn out to be superseded."""
+    store = received.store
     neighbours = neighbours_of(received)
     superseded = find_superseded(received, neighbours)
     if superseded.rows is not None:
-        rows = superseded.rows.withColumn("_quarantined_at", F.lit(received.received_at))
-        store.merge(rows.drop("is_new"), QUARANTINE)
-        good = good.join(superseded.rows.where("is_new").select(*_ROW), on=_ROW, how="left_anti")
+        # A row that was in quarantine before keeps the time at which it was set aside; `_record` tells by it.
+        since = waiting.select(*PROVENANCE, "_quarantined_at")
+        rows = superseded.rows.drop("is_new").join(since, on=list(PROVENANCE), how="left")
+        set_aside = F.coalesce("_quarantined_at", F.lit(received.received_at))
+        store.merge(rows.withColumn("_quarantined_at", set_aside), QUARANTINE)
     write_silver(received, neighbours, superseded)
+    if superseded.rows is not None:
+        superseded.rows.unpersist()
     write_changed_hours(received).unpersist()
-    store.delete(good, QUARANTINE)
-    return received.totals.rows - superseded.of_batch, superseded.of_batch
+    return superseded.of_batch
 
 
-def _record(received: Received, files: int, started: datetime, moved: int, superseded: int) -> None:
-    """No row came in; what silver gained, quarantine lost, so the sums of all runs still match."""
+def _record(received: Received, moved: int) -> None:
+    """No row came in; what silver gained, quarantine lost, so the sums of all runs still match.
+
+    Counts in the tables what this run and those that were killed before their account superseded.
+    """
+    store, source = received.store, received.source
+    of_quarantine, of_silver = _superseded_since(store, source)
+    if not (moved or of_quarantine or of_silver):
+        return
+    superseded = of_quarantine + of_silver
+    files, now = received.files.count(), datetime.now(timezone.utc)
     row: tuple[object, ...] = (
-        received.run_id, received.source.name, started, datetime.now(timezone.utc), files, 0, moved, -moved - superseded,
-        superseded, {}, [], [], {table.identifier: received.store.version(table) for table in (received.silver, CHANGED_HOURS)},
-        (datetime.now(timezone.utc) - started).total_seconds(),
+        received.run_id, source.name, received.received_at, now, files, 0, moved, -moved - of_quarantine, superseded,
+        {"superseded": superseded} if superseded else {}, [], [],
+        {table.identifier: store.version(table) for table in (received.silver, CHANGED_HOURS) if store.exists(table)},
+        (now - received.received_at).total_seconds(),
     )  # fmt: skip
-    received.store.append(received.store.spark.createDataFrame([row], INGEST_RUNS.schema), INGEST_RUNS)
+    store.append(store.spark.createDataFrame([row], INGEST_RUNS.schema), INGEST_RUNS)
+
+
+def _superseded_since(store: TableStore, source: Source) -> tuple[int, int]:
+    """Rows that readmissions without an account superseded: of those that were in quarantine before, and of silver's."""
+    stamp = F.concat(F.lit(_prefix(source)), F.date_format("_quarantined_at", "yyyyMMdd'T'HHmmssSSSSSS"))
+    rows = (
+        store.read(QUARANTINE)
+        .where(F.col("_run_id").startswith(_prefix(source)) & _is_superseded())
+        .join(F.broadcast(_accounted(store)), on="_run_id", how="left_anti")
+        .agg(F.count_if(stamp != F.col("_run_id")), F.count_if(stamp == F.col("_run_id")))
+    )
+    ((of_quarantine, of_silver),) = rows.collect()
+    return of_quarantine, of_silver
+
+
+def _prefix(source: Source) -> str:
+    return f"readmit-{source.name}-"
 
 
 def _is_superseded() -> Column:
