@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -151,10 +151,16 @@ class LabelSettings(Section):
     recovering_hours: float = Field(24, ge=0, description="After a repair, windows this young carry no label.")
 
 
+TableIdentifier = Annotated[str, Field(pattern=r"^[a-z]+\.[a-z][a-z0-9_]*$")]
+
+
 class MaintenanceSettings(Section):
     """How long what a table once held can be read again. What a registered model was trained on is kept longer."""
 
     retention_hours: int = Field(168, ge=168, description="Older versions lose their files, hours.")
+    table_retention_hours: dict[TableIdentifier, Annotated[int, Field(ge=168)]] = Field(
+        default_factory=dict, description="The same for single tables: `gold.failure_predictions: 2160`."
+    )
 
 
 class ReportSettings(Section):

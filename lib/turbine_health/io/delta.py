@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,19 @@ class WriteResult:
     rows_inserted: int = 0
     rows_updated: int = 0
     rows_deleted: int = 0
+
+
+@contextmanager
+def alone(identifier: str, path: str) -> Iterator[None]:
+    """Turn what Delta raises where another run changed the table meanwhile into one error that says so."""
+    try:
+        yield
+    except CONFLICTS as conflict:
+        raise ConcurrentRunError(
+            f"another run wrote {identifier} at the same time",
+            where=path,
+            hint="its rows stand, this run's were not written: run again",
+        ) from conflict
 
 
 @dataclass(frozen=True)
@@ -212,16 +225,8 @@ class TableStore:
             writer.save(self.path(table))
         return self._result(table, before)
 
-    @contextmanager
-    def _alone(self, table: Table) -> Iterator[None]:
-        try:
-            yield
-        except CONFLICTS as conflict:
-            raise ConcurrentRunError(
-                f"another run wrote {table.identifier} at the same time",
-                where=self.path(table),
-                hint="its rows stand, this run's were not written: run again",
-            ) from conflict
+    def _alone(self, table: Table) -> AbstractContextManager[None]:
+        return alone(table.identifier, self.path(table))
 
     def _existing_path(self, table: Table) -> str:
         path = self.path(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -9,8 +10,13 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-# Delta forgets the log of old versions after 30 days unless told otherwise.
+from turbine_health.io.delta import alone
+
+# Delta forgets the log of old versions after 30 days unless told otherwise, and says so in this property.
 DEFAULT_LOG_HOURS = 720
+LOG_RETENTION = "delta.logRetentionDuration"
+# Between two runs no version may fall out of the log, so it is told to remember for much longer than it must.
+LEAST_SPARE_HOURS, SPARE_HOURS = 24 * 90, 24 * 365
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,8 @@ class TableCare:
     identifier: str
     files_compacted: int
     retention_hours: int
+    lost_versions: tuple[int, ...] = ()
+    """Versions that a registered model was trained on and that the table no longer knows."""
 
 
 class Housekeeping:
@@ -44,19 +52,34 @@ class Housekeeping:
         return None if row is None else (now - datetime.fromtimestamp(row[0] / 1e6, timezone.utc)).total_seconds() / 3600
 
     def keep_log(self, identifier: str, hours: int) -> None:
-        """Let the table remember its versions for so long, if that is longer than Delta's 30 days."""
-        if hours > DEFAULT_LOG_HOURS:
-            kept = f"'delta.logRetentionDuration' = 'interval {hours} hours'"
-            self.spark.sql(f"ALTER TABLE {self._name(identifier)} SET TBLPROPERTIES ({kept})")
+        """Let the table remember its versions for so long and a year more, unless it does for long enough."""
+        if self._log_hours(identifier) < hours + LEAST_SPARE_HOURS:
+            kept = f"'{LOG_RETENTION}' = 'interval {hours + SPARE_HOURS} hours'"
+            with alone(identifier, self._path(identifier)):
+                self.spark.sql(f"ALTER TABLE {self._name(identifier)} SET TBLPROPERTIES ({kept})")
 
     def compact(self, identifier: str) -> int:
-        """Merge small files and cluster by the table's own columns. Returns how many files were merged."""
-        row = self.spark.sql(f"OPTIMIZE {self._name(identifier)}").select("metrics.numFilesRemoved").head()
+        """Merge small files and cluster by the table's own columns. Returns how many files were merged.
+
+        Raises:
+            ConcurrentRunError: Another run changed the same files meanwhile.
+        """
+        with alone(identifier, self._path(identifier)):
+            row = self.spark.sql(f"OPTIMIZE {self._name(identifier)}").select("metrics.numFilesRemoved").head()
         return int(row[0]) if row else 0
 
     def vacuum(self, identifier: str, hours: int) -> None:
         """Delete files that no version of the last `hours` hours needs."""
         self.spark.sql(f"VACUUM {self._name(identifier)} RETAIN {hours} HOURS")
 
+    def _log_hours(self, identifier: str) -> int:
+        """What `keep_log` set; other words than its own count as Delta's default."""
+        row = self.spark.sql(f"DESCRIBE DETAIL {self._name(identifier)}").select("properties").head()
+        found = re.fullmatch(r"interval (\d+) hours", row[0].get(LOG_RETENTION, "") if row else "")
+        return int(found[1]) if found else DEFAULT_LOG_HOURS
+
     def _name(self, identifier: str) -> str:
-        return f"delta.`{self.root}/{identifier.replace('.', '/')}`"
+        return f"delta.`{self._path(identifier)}`"
+
+    def _path(self, identifier: str) -> str:
+        return f"{self.root}/{identifier.replace('.', '/')}"
