@@ -12,6 +12,8 @@ from turbine_health.logs import say_last, start_logging
 EXIT_DONE = 0
 EXIT_OUR_BUG = 1
 EXIT_USER_CAN_MEND = 2
+# What shells report of a program that Ctrl-C ended: 128 and the signal's number.
+EXIT_INTERRUPTED = 130
 
 
 def job_parser(name: str, description: str) -> argparse.ArgumentParser:
@@ -46,8 +48,8 @@ def run_job(name: str, main: Callable[[Sequence[str] | None], str], argv: Sequen
         argv: Arguments; None means the command line's.
 
     Returns:
-        0 when done; 2 after one clear line for what the user can mend. Our own bugs keep
-        their traceback, with which Python exits 1.
+        0 when done; 2 after one clear line for what the user can mend; 130 after one when the user
+        interrupted it. Our own bugs keep their traceback, with which Python exits 1.
     """
     flags, _ = _log_flags().parse_known_args(argv)
     try:
@@ -56,9 +58,21 @@ def run_job(name: str, main: Callable[[Sequence[str] | None], str], argv: Sequen
     except TurbineHealthError as error:
         say_last(f"{name}: {error}", flags.log, failed=True)
         return EXIT_USER_CAN_MEND
+    except BaseException as error:
+        if not _is_interrupted(error):
+            raise
+        say_last(f"{name}: interrupted; what was written is whole, and the next run goes on", flags.log, failed=True)
+        return EXIT_INTERRUPTED
     if summary:
         say_last(f"{name}: {summary}", flags.log)
     return EXIT_DONE
+
+
+def _is_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind it: Spark may fail while it stops, when its own process got the signal too."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _log_flags() -> argparse.ArgumentParser:

@@ -141,6 +141,14 @@ def test_a_path_that_names_nothing_is_refused(landing):
         landing.ingest()
 
 
+def test_a_lake_where_nothing_can_be_written_is_refused(landing, store, tmp_path):
+    landing.write("a.csv", *steps("T07", "2024-01-01"))
+    (tmp_path / "file").write_text("no folder")
+    landing.store = TableStore(store.spark, store.storage.model_copy(update={"root": str(tmp_path / "file" / "lake")}))
+    with pytest.raises(TableError, match=r"file/lake: nothing can be written here: .* check storage\.root"):
+        landing.ingest()
+
+
 def test_an_empty_folder_is_refused(landing):
     landing.source = {"files": {"path": str(landing.folder)}}
     with pytest.raises(SourceError, match="is empty"):

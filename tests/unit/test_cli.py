@@ -31,6 +31,20 @@ def test_a_bug_of_ours_keeps_its_traceback():
         run_job("ingest", main, [])
 
 
+@pytest.mark.parametrize("shadowed", [False, True])
+def test_an_interrupted_job_ends_with_one_line_and_130(capsys, shadowed):
+    def main(argv):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            if shadowed:
+                raise ConnectionRefusedError("Spark was interrupted too and cannot be stopped any more")
+
+    assert run_job("ingest", main, []) == 130
+    captured = capsys.readouterr()
+    assert captured.err == "ingest: interrupted; what was written is whole, and the next run goes on\n"
+
+
 def test_every_job_takes_a_settings_file_and_any_number_of_replacements():
     args = job_parser("ingest", "Take in logs.").parse_args(["--config", "a.yaml", "--set", "a.b=1", "--set", "c.d=2"])
     assert (args.config, args.set) == ("a.yaml", ["a.b=1", "c.d=2"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from delta import exceptions as conflicts
 from delta.tables import DeltaTable
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -70,6 +72,26 @@ class TableStore:
     def path(self, table: Table) -> str:
         """Folder or URI of the table."""
         return f"{self.storage.root.rstrip('/')}/{table.layer}/{table.name}"
+
+    def require_writable(self) -> None:
+        """Refuse a root where no file can be written, before anything is begun there.
+
+        Raises:
+            TableError: No such place, or not allowed.
+        """
+        root = self.storage.root.rstrip("/")
+        jvm = self._context._jvm
+        try:
+            probe = jvm.org.apache.hadoop.fs.Path(f"{root}/_probe-{uuid.uuid4().hex}")
+            files = probe.getFileSystem(self._context._jsc.hadoopConfiguration())
+            files.create(probe).close()
+            files.delete(probe, False)
+        except Py4JJavaError as error:
+            raise TableError(
+                f"nothing can be written here: {error.java_exception.getMessage()}",
+                where=root,
+                hint="check storage.root, its owner and its space",
+            ) from None
 
     def exists(self, table: Table) -> bool:
         """Whether the table has been written yet."""

@@ -50,7 +50,7 @@ def ingest(store: TableStore, settings: Settings) -> IngestSummary:
 
     Raises:
         SourceError: A path that names nothing, or a description that fits no file.
-        TableError: The lake was written by another version of this project.
+        TableError: The lake was written by another version of this project, or cannot be written.
         ConcurrentRunError: Another run takes in the same files.
         DataError: The sums do not match.
     """
@@ -58,6 +58,7 @@ def ingest(store: TableStore, settings: Settings) -> IngestSummary:
         raise SettingsError(
             "no source of logs is named", where="sources", hint="name a file such as conf/sources/simulated.yaml"
         )
+    store.require_writable()
     for source in settings.sources:
         require_logs(store.spark, source)
         _require_fit(store, settings, source)
