@@ -140,7 +140,7 @@ def examples(
 
 
 def source(name: str = "tests", signals: Sequence[str] = ("active_power_kw", "bearing_temp_c"), **changes: Any) -> Source:
-    """A CSV source with `asset_id`, `event_time` and one column a signal, named like the signal."""
+    """A CSV source with `asset_id`, `event_time` and one column a signal, named like the signal, and an event log."""
     values: dict[str, Any] = {
         "name": name,
         "files": {"path": "landing/*.csv"},
@@ -148,6 +148,7 @@ def source(name: str = "tests", signals: Sequence[str] = ("active_power_kw", "be
         "time": {"timestamp": {"column": "event_time", "time_zone": "UTC"}},
         "sampling_minutes": 10,
         "signals": [{"name": signal, "column": signal, "unit": signal.rpartition("_")[2]} for signal in signals],
+        "failures": {"kind": "event_log", "path": "landing/events.csv"},
         **changes,
     }
     return Source.model_validate(values)

@@ -46,7 +46,7 @@ PREDICTION_OUTCOMES = Table(
         column("horizon_days", NUMBER, "length of the look ahead, days", required=True),
         column("known_at", TIME, "window_end plus the horizon: before it there is no row", required=True),
         column("life_number", SMALL, "run between repairs; null: the turbine was down"),
-        column("label_status", TEXT, "observed, or why nobody can know: down, recovering, no_data", required=True),
+        column("label_status", TEXT, "observed, or why nobody can know: down, recovering, no_data, no_record", required=True),
         column("failure_within_7d", SMALL, "1: failed within the horizon; 0: did not; null: not known"),
         column("time_to_failure_days", NUMBER, "days it still ran; null: no failure on record yet"),
         column("failure_mode", TEXT, "component that failed; null: none on record yet"),

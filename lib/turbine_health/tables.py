@@ -170,7 +170,7 @@ _LABELS = [
     column("failure_within_7d", SMALL, "1: fails in (window_end, window_end + horizon]; 0: does not; null: not known"),
     column("time_to_failure_days", NUMBER, "days from window_end to the failure, > 0; null when censored"),
     column("is_censored", FLAG, "records end, or the part was replaced, before a failure"),
-    column("label_status", TEXT, "observed, horizon_incomplete, down, recovering, no_data", required=True),
+    column("label_status", TEXT, "observed, horizon_incomplete, down, recovering, no_data, no_record", required=True),
     column("life_number", SMALL, "run between repairs, from 1; null when down"),
     column("failure_mode", TEXT, "component that ended this life in failure; null when censored"),
 ]

@@ -104,3 +104,13 @@ def test_a_failure_changes_the_labels_of_its_whole_life(spark):
 def test_lives_that_stayed_as_they_were_change_nothing(spark):
     same = [("T07", "2024-01-01", "2024-02-01"), ("T08", "2024-01-01", "2024-02-01", "pitch")]
     assert to_changed_lives(lives(spark, *same), lives(spark, *same), LABELS).where(F.lit(True)).isEmpty()
+
+
+def test_a_turbine_whose_failures_nobody_writes_down_has_no_label(spark):
+    features = windows(spark, "T07", "2024-01-10", coverage=[1.0]).unionByName(
+        windows(spark, "T08", "2024-01-10", coverage=[1.0])
+    )
+    runs = lives(spark, ("T07", "2024-01-01", "2024-03-01"), ("T08", "2024-01-01", "2024-03-01"))
+    rows = features.transform(to_training_examples, runs, LABELS, ["T07"]).orderBy("asset_id").collect()
+    labels = [(row["label_status"], row["failure_within_7d"], row["is_censored"]) for row in rows]
+    assert labels == [("no_record", None, None), ("observed", 0, True)]

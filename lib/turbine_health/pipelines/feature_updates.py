@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from turbine_health.errors import DataError
 from turbine_health.feature_tables import signal_cells
 from turbine_health.io.delta import TableStore, WriteResult
+from turbine_health.pipelines.failure_records import unrecorded_turbines
 from turbine_health.settings import Settings
 from turbine_health.tables import ASSET_LIVES, Table, sensor_readings, training_examples, window_features
 from turbine_health.transforms.cells import Slicing, to_signal_cells
@@ -52,6 +53,7 @@ class FeatureUpdates:
         self.readings_version, self.lives_version = store.version(readings), store.version(ASSET_LIVES)
         self.readings = store.read(readings, self.readings_version)
         self.lives = store.read(ASSET_LIVES, self.lives_version)
+        self.unrecorded = unrecorded_turbines(store, settings)
 
     def known_cells(self) -> DataFrame:
         """First and last cell of each turbine."""
@@ -100,7 +102,7 @@ class FeatureUpdates:
 
     def replace_examples(self) -> WriteResult:
         """All windows with their labels, in place of what was there."""
-        frame = to_training_examples(self.store.read(self.windows), self.lives, self.settings.labels)
+        frame = to_training_examples(self.store.read(self.windows), self.lives, self.settings.labels, self.unrecorded)
         return self._told(self.examples, lambda: self.store.replace(frame, self.examples))
 
     def update_examples(self, spans: DataFrame) -> WriteResult:
@@ -109,7 +111,8 @@ class FeatureUpdates:
         if extent is None:
             return NOTHING
         near = self.store.read(self.windows).where(self._within("window_end", extent))
-        frame = to_training_examples(filter_to_spans(near, spans, self.plan.step_seconds), self.lives, self.settings.labels)
+        windows = filter_to_spans(near, spans, self.plan.step_seconds)
+        frame = to_training_examples(windows, self.lives, self.settings.labels, self.unrecorded)
         return self._merge(frame, self.examples, "window_end", extent)
 
     def _to_cells(self, readings: DataFrame, slicing: Slicing) -> DataFrame:

@@ -23,6 +23,7 @@ from turbine_health.monitor_tables import (
     RECOMMENDATIONS,
     UNWARNED_FAILURES,
 )
+from turbine_health.pipelines.failure_records import unrecorded_turbines
 from turbine_health.settings import Settings
 from turbine_health.tables import ASSET_LIVES, FAILURE_PREDICTIONS, TIME_TO_FAILURE_PREDICTIONS, Table
 from turbine_health.transforms.drift import Spans, to_drift, to_signal_days
@@ -73,7 +74,8 @@ def monitor(
     step = _Step(store)
 
     episodes = step.write(to_episodes(risks, lives, settings.alerts), ALERT_EPISODES)
-    outcomes = step.write(_outcomes(risks, days_left, lives, settings, clock), PREDICTION_OUTCOMES)
+    unrecorded = unrecorded_turbines(store, settings)
+    outcomes = step.write(_outcomes(risks, days_left, lives, settings, clock, unrecorded), PREDICTION_OUTCOMES)
     step.write(to_realised_metrics(outcomes), REALISED_METRICS)
     unwarned = step.write(to_unwarned_failures(risks, lives, episodes, settings.labels.horizon_days), UNWARNED_FAILURES)
     drift = step.write(_drift(store, settings, moment, trained_until), FEATURE_DRIFT)
@@ -85,13 +87,20 @@ def monitor(
     return MonitorSummary(moment, step.rows, tuple(step.changed))
 
 
-def _outcomes(risks: DataFrame, days_left: DataFrame, lives: DataFrame, settings: Settings, now: Column) -> DataFrame:
+def _outcomes(
+    risks: DataFrame,
+    days_left: DataFrame,
+    lives: DataFrame,
+    settings: Settings,
+    now: Column,
+    unrecorded: tuple[str, ...],
+) -> DataFrame:
     """Outcomes for each horizon among the predictions: a model keeps the one that it was trained for."""
     horizons = [row.horizon_days for row in risks.select("horizon_days").distinct().orderBy("horizon_days").collect()]
     each = [
         to_outcomes(
             risks.where(F.col("horizon_days") == horizon), days_left, lives,
-            settings.labels.model_copy(update={"horizon_days": horizon}), now,
+            settings.labels.model_copy(update={"horizon_days": horizon}), now, unrecorded,
         )
         for horizon in horizons or [settings.labels.horizon_days]
     ]  # fmt: skip

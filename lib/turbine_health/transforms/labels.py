@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -17,7 +19,9 @@ def days_between(start: Column, end: Column) -> Column:
     return (F.unix_micros(end) - F.unix_micros(start)) / MICROSECONDS_PER_DAY
 
 
-def to_training_examples(features: DataFrame, lives: DataFrame, labels: LabelSettings) -> DataFrame:
+def to_training_examples(
+    features: DataFrame, lives: DataFrame, labels: LabelSettings, unrecorded: Collection[str] = ()
+) -> DataFrame:
     """Add to each window whether, and when, its life ended in failure.
 
     Grain: one row per `asset_id` and `window_end`, as `features`.
@@ -26,6 +30,7 @@ def to_training_examples(features: DataFrame, lives: DataFrame, labels: LabelSet
         features: gold.window_features.
         lives: silver.asset_lives: runs between repairs, not overlapping.
         labels: Horizon (days) and recovering time (hours).
+        unrecorded: Turbines whose failures nobody writes down: that none is known says nothing.
 
     Returns:
         `features` plus `life_number` (null while down), `label_status`, and for windows whose status is
@@ -35,7 +40,7 @@ def to_training_examples(features: DataFrame, lives: DataFrame, labels: LabelSet
     """
     lived = _with_life(features, lives)
     is_censored = ~F.col("life.ended_in_failure")
-    status = _label_status(is_censored, labels)
+    status = _label_status(is_censored, labels, unrecorded)
     is_labelled = status.isin("observed", "horizon_incomplete")
     days_left = days_between(F.col("window_end"), F.col("life.life_end"))
     return lived.select(
@@ -95,14 +100,16 @@ def _with_life(features: DataFrame, lives: DataFrame) -> DataFrame:
     return features.alias("example").join(F.broadcast(lives.alias("life")), on=is_in_life, how="left")
 
 
-def _label_status(is_censored: Column, labels: LabelSettings) -> Column:
+def _label_status(is_censored: Column, labels: LabelSettings, unrecorded: Collection[str]) -> Column:
     window_end = F.col("example.window_end")
     is_down = F.col("life.life_number").isNull()
     is_repaired = F.col("life.life_number") > 1
     is_recovering = is_repaired & (days_between(F.col("life.life_start"), window_end) < labels.recovering_hours / 24)
     is_known = ~is_censored | (days_between(window_end, F.col("life.life_end")) >= labels.horizon_days)
+    is_recorded = ~F.col("example.asset_id").isin(*unrecorded) if unrecorded else F.lit(True)
     return (
-        F.when(is_down, "down")
+        F.when(~is_recorded, "no_record")
+        .when(is_down, "down")
         .when(is_recovering, "recovering")
         .when(F.coalesce(F.col("example.coverage"), F.lit(1.0)) == 0, "no_data")
         .when(is_known, "observed")

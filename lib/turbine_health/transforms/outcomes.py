@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -13,7 +15,14 @@ from turbine_health.transforms.labels import SECONDS_PER_DAY, days_between, to_t
 WHOLE_FLEET = "all"
 
 
-def to_outcomes(risks: DataFrame, days_left: DataFrame, lives: DataFrame, labels: LabelSettings, now: Column) -> DataFrame:
+def to_outcomes(
+    risks: DataFrame,
+    days_left: DataFrame,
+    lives: DataFrame,
+    labels: LabelSettings,
+    now: Column,
+    unrecorded: Collection[str] = (),
+) -> DataFrame:
     """Join each prediction to what happened, once its horizon has passed by the clock and the records.
 
     Grain: one row per `asset_id` and `window_end` whose outcome can be known.
@@ -24,6 +33,7 @@ def to_outcomes(risks: DataFrame, days_left: DataFrame, lives: DataFrame, labels
         lives: silver.asset_lives, as known at `now`.
         labels: Horizon and recovering time: the same rules that made the training labels.
         now: Time, UTC.
+        unrecorded: Turbines whose failures nobody writes down: no outcome of theirs can be known.
 
     Returns:
         gold.prediction_outcomes. No row whose horizon reaches beyond `now` or, where no failure came,
@@ -31,7 +41,7 @@ def to_outcomes(risks: DataFrame, days_left: DataFrame, lives: DataFrame, labels
     """
     known_at = F.col("window_end") + _days(labels.horizon_days)
     due = risks.withColumn("known_at", known_at).where(F.col("known_at") <= now)
-    labelled = to_training_examples(due, lives, labels).where("label_status <> 'horizon_incomplete'")
+    labelled = to_training_examples(due, lives, labels, unrecorded).where("label_status <> 'horizon_incomplete'")
     answers = days_left.select(
         "asset_id", "window_end", "predicted_time_to_failure_days", "lower_days", "upper_days"
     )  # fmt: skip

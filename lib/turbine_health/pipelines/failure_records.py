@@ -1,0 +1,24 @@
+"""Whose failures are written down at all: of the others nobody can know whether they failed."""
+
+from __future__ import annotations
+
+from pyspark.sql import functions as F
+
+from turbine_health.io.delta import TableStore
+from turbine_health.settings import Settings
+from turbine_health.sources import NoFailures
+from turbine_health.tables import ASSET_LIVES, sensor_readings
+
+
+def unrecorded_turbines(store: TableStore, settings: Settings) -> tuple[str, ...]:
+    """Turbines all of whose readings come from sources of `failures: {kind: none}`, and of which no failure is known."""
+    silent = [source.name for source in settings.sources if isinstance(source.failures, NoFailures)]
+    if not silent:
+        return ()
+    lives = store.read(ASSET_LIVES)
+    turbines = lives.groupBy("asset_id").agg(F.bool_or("ended_in_failure").alias("has_failed")).where(~F.col("has_failed"))
+    if len(silent) < len(settings.sources):
+        is_recorded = ~F.col("_source").isin(*silent)
+        recorded = store.read(sensor_readings(settings.signal_names)).where(is_recorded).select("asset_id").distinct()
+        turbines = turbines.join(F.broadcast(recorded), on="asset_id", how="left_anti")
+    return tuple(sorted(row["asset_id"] for row in turbines.select("asset_id").collect()))
