@@ -51,6 +51,27 @@ def test_a_header_line_is_split_like_its_file(line: str, delimiter: str, names: 
     assert split_header(line, delimiter, '"') == names
 
 
+JSON = source(files={"path": "x", "format": "json"}, signals=("active_power_kw",))
+
+
+def test_a_key_that_is_in_no_object_of_a_file_costs_the_file():
+    layout = layout_of(JSON, FILE, 0, "{}", keys=["asset_id", "event_time", "Power"])
+    assert layout.problem == (
+        "schema_drift: key active_power_kw of source tests is in no row of the file (asset_id, event_time, Power)"
+    )
+    assert layout.new_columns == ("Power",)
+
+
+def test_a_key_that_nobody_described_is_reported():
+    layout = layout_of(JSON, FILE, 0, "{}", keys=["active_power_kw", "asset_id", "event_time", "more"])
+    assert (layout.problem, layout.new_columns) == (None, ("more",))
+
+
+@pytest.mark.parametrize("keys", [None, []])
+def test_a_file_without_any_object_is_judged_by_its_rows(keys):
+    assert layout_of(JSON, FILE, 0, "broken", keys=keys).problem is None
+
+
 def test_a_header_of_ten_megabytes_is_one_unknown_name():
     assert len(split_header("x" * 10_000_000, ",", '"')) == 1
 

@@ -6,7 +6,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from turbine_health.errors import SourceError
-from turbine_health.io.raw_files import Hadoop, row_in_file
+from turbine_health.io.hadoop import Hadoop
+from turbine_health.io.raw_files import row_in_file
 from turbine_health.sources import EventLog, Source
 
 

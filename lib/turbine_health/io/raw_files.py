@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import reduce
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
@@ -20,13 +21,13 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from turbine_health.errors import ConcurrentRunError, SourceError, TurbineHealthError
+from turbine_health.io.hadoop import Hadoop
 from turbine_health.sources import Files, Source
 from turbine_health.tables import bronze
 
 # The file source forgets files this much older than the newest one; ours must never be forgotten.
 SPARK_ERRORS = (PySparkException, Py4JJavaError)
 NEVER_TOO_OLD = "36500d"
-LONGEST_HEADER_BYTES = 1_048_576
 GLOB_CHARACTERS = "\\[]{}*?"
 # The low bits hold the row's place in its task, the high bits the megabyte at which the task's share of
 # the file begins. Spark never cuts a file into shares below 4 MB, so the two together are unique and in order.
@@ -229,13 +230,21 @@ def _file_log(hadoop: Hadoop, checkpoint: str, index: int) -> list[dict[str, Any
 
 
 def _scan(spark: SparkSession, files: Files, uris: Sequence[str]) -> DataFrame:
-    paths = [_path_of(spark, uri) for uri in uris]
     if files.format == "parquet":
-        rows = spark.read.option("mergeSchema", "true").parquet(*paths)
-        value = F.to_json(F.struct(*rows.columns), {"ignoreNullFields": "false"})
-        return rows.select(value.alias("value"), F.col("_metadata.file_path").alias("_source_file"), row_in_file())
-    lines = spark.read.text(paths)
+        hadoop = Hadoop(spark)
+        by_columns: dict[tuple[str, ...], list[str]] = {}
+        for uri in uris:
+            by_columns.setdefault(hadoop.parquet_columns(uri), []).append(uri)
+        return reduce(DataFrame.unionByName, [_scan_parquet(spark, alike) for alike in by_columns.values()])
+    lines = spark.read.text([_path_of(spark, uri) for uri in uris])
     return lines.select("value", F.col("_metadata.file_path").alias("_source_file"), row_in_file())
+
+
+def _scan_parquet(spark: SparkSession, uris: Sequence[str]) -> DataFrame:
+    """Rows of files with the same columns as JSON, so that each has its file's own keys and no others."""
+    rows = spark.read.option("mergeSchema", "true").parquet(*[_path_of(spark, uri) for uri in uris])
+    value = F.to_json(F.struct(*rows.columns), {"ignoreNullFields": "false"})
+    return rows.select(value.alias("value"), F.col("_metadata.file_path").alias("_source_file"), row_in_file())
 
 
 def row_in_file() -> Column:
@@ -284,64 +293,3 @@ def _as_pattern(spark: SparkSession, path: str) -> str:
     is_pattern = any(character in path for character in GLOB_CHARACTERS)
     is_file = not is_pattern and all(status.isFile() for status in Hadoop(spark).glob(path))
     return f"{path[:-1]}[{path[-1]}]" if is_file else path
-
-
-class Hadoop:
-    """Hadoop's file systems, which know every scheme that Spark can read."""
-
-    def __init__(self, spark: SparkSession) -> None:
-        context: Any = spark.sparkContext
-        self._jvm = context._jvm
-        self._conf = context._jsc.hadoopConfiguration()
-        self._codecs = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self._conf)
-
-    def glob(self, pattern: str) -> list[Any]:
-        path = self._jvm.org.apache.hadoop.fs.Path(pattern)
-        return list(path.getFileSystem(self._conf).globStatus(path) or [])
-
-    def files(self, status: Any) -> Iterator[str]:
-        """URI of the file, or of each in the folder; names that start with `_` or `.` do not count."""
-        path = status.getPath()
-        if status.isFile():
-            yield str(path.toUri().toString())
-            return
-        for entry in path.getFileSystem(self._conf).listStatus(path):
-            if entry.getPath().getName()[0] not in "._":
-                yield from self.files(entry)
-
-    def plain(self, uri: str) -> str:
-        return str(self._jvm.org.apache.hadoop.fs.Path(self._jvm.java.net.URI(uri)).toString())
-
-    def as_metadata(self, uri: str) -> str:
-        """The URI as `_metadata.file_path` spells it (`file:/a`, where the checkpoint says `file:///a`)."""
-        path = self._jvm.org.apache.hadoop.fs.Path(self._jvm.java.net.URI(uri))
-        return str(self._jvm.org.apache.hadoop.fs.Path(path.toString()).toUri().toString())
-
-    def exists(self, path: str) -> bool:
-        place = self._jvm.org.apache.hadoop.fs.Path(path)
-        return bool(place.getFileSystem(self._conf).exists(place))
-
-    def read_text(self, path: str) -> str:
-        place = self._jvm.org.apache.hadoop.fs.Path(path)
-        stream = place.getFileSystem(self._conf).open(place)
-        try:
-            return str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
-        finally:
-            stream.close()
-
-    def first_line(self, uri: str) -> str | None:
-        path = self._jvm.org.apache.hadoop.fs.Path(self._jvm.java.net.URI(uri))
-        codec = self._codecs.getCodec(path)
-        text = self._jvm.org.apache.hadoop.io.Text()
-        try:
-            stream = path.getFileSystem(self._conf).open(path)
-        except Py4JJavaError:
-            return None
-        try:
-            decoded = codec.createInputStream(stream) if codec else stream
-            length = self._jvm.org.apache.hadoop.util.LineReader(decoded).readLine(text, LONGEST_HEADER_BYTES)
-        except Py4JJavaError:
-            return None
-        finally:
-            stream.close()
-        return str(text.toString()).removeprefix("\ufeff") if length else None

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from turbine_health.io.delta import TableStore, Transaction, WriteResult
 from turbine_health.io.feeds import first_lines, write_lines
 from turbine_health.io.raw_files import Batch
-from turbine_health.pipelines.bronze_layouts import first_lines_of
+from turbine_health.pipelines.bronze_layouts import first_lines_of, keys_of
 from turbine_health.pipelines.ingest_account import BatchAccount, record_account
 from turbine_health.pipelines.ingest_silver import Received, Superseded, find_superseded, neighbours_of, write_silver
 from turbine_health.settings import Settings
@@ -88,8 +88,10 @@ def _write_bronze(store: TableStore, source: Source, batch: Batch, transaction: 
         # Done again after a kill, or a file that would not open at first: by now files may have changed or vanished.
         first = {**first, **first_lines_of(kept)}
     unreadable = {row["_source_file"] for row in kept.where(F.col("value").isNull()).select("_source_file").collect()}
+    keys = keys_of(source, kept)
     return [
-        layout_of(source, file.uri, order, first[file.uri], file.uri in unreadable) for order, file in enumerate(batch.files)
+        layout_of(source, file.uri, order, first[file.uri], file.uri in unreadable, keys.get(file.uri))
+        for order, file in enumerate(batch.files)
     ]
 
 

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from turbine_health.io.delta import TableStore
 from turbine_health.io.feeds import files_in_order
-from turbine_health.pipelines.bronze_layouts import layouts_in_bronze
+from turbine_health.pipelines.bronze_layouts import keys_in_bronze, layouts_in_bronze
 from turbine_health.pipelines.ingest import prepare_silver
 from turbine_health.pipelines.ingest_batch import write_changed_hours
 from turbine_health.pipelines.ingest_lives import update_lives
@@ -111,7 +111,7 @@ def _accounted(store: TableStore) -> DataFrame:
 def _received(store: TableStore, settings: Settings, source: Source, waiting: DataFrame, started: datetime) -> Received:
     """Those of the waiting rows that are good now, placed as they stood in their batches."""
     places = _places(store, settings, source, waiting)
-    layouts = layouts_in_bronze(store, source, waiting, places)
+    layouts = layouts_in_bronze(store, source, waiting, places, keys_in_bronze(store, source, waiting))
     files = store.spark.createDataFrame([layout.as_row() for layout in layouts], LAYOUT_SCHEMA)
     lines = waiting.select(*bronze(source.name).schema.names)
     rows = lines.transform(to_judged_rows, files, source, common_positions(layouts), settings.ingest.max_future_minutes)

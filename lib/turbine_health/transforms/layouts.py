@@ -59,8 +59,15 @@ def described_columns(source: Source) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name is not None))
 
 
-def layout_of(source: Source, file: str, order: int, first_line: str | None, unreadable: bool = False) -> Layout:
-    """How to read one file, from its first line.
+def layout_of(
+    source: Source,
+    file: str,
+    order: int,
+    first_line: str | None,
+    unreadable: bool = False,
+    keys: Sequence[str] | None = None,
+) -> Layout:
+    """How to read one file, from its first line, or from the keys of its JSON objects.
 
     Args:
         source: The description.
@@ -68,11 +75,14 @@ def layout_of(source: Source, file: str, order: int, first_line: str | None, unr
         order: Its place among the files of its batch; where two rows have one key, the later file wins.
         first_line: None when the file is empty.
         unreadable: It could not be read to its end.
+        keys: Of all its objects together; None when that is not known, or none of its lines is an object.
     """
     zone = time_zone_of(source, file)
     if unreadable:
         return Layout(file, order, problem="unreadable_file: it cannot be read to its end (a truncated or damaged archive?)")
-    if not source.files.is_delimited or first_line is None:
+    if not source.files.is_delimited:
+        return _layout_of_objects(source, file, order, keys)
+    if first_line is None:
         return Layout(file, order, time_zone=zone)
     if not source.files.has_header:
         return Layout(file, order, None, _fixed_positions(source), len(source.files.columns), zone)
@@ -85,6 +95,17 @@ def layout_of(source: Source, file: str, order: int, first_line: str | None, unr
     positions = () if problem else tuple(names.index(name) for name in wanted)
     new = tuple(name for name in names if name and name not in wanted)
     return Layout(file, order, first_line, positions, len(names), zone, problem, new)
+
+
+def _layout_of_objects(source: Source, file: str, order: int, keys: Sequence[str] | None) -> Layout:
+    zone, wanted = time_zone_of(source, file), described_columns(source)
+    missing = [name for name in wanted if name not in keys] if keys else []
+    problem = None
+    if missing:
+        found = ", ".join(name[:40] for name in list(keys or ())[:40])
+        problem = f"schema_drift: key {', '.join(missing)} of source {source.name} is in no row of the file ({found})"
+    new = tuple(name for name in keys or () if name not in wanted)
+    return Layout(file, order, time_zone=zone, problem=problem, new_columns=new)
 
 
 def refuse_unless_some_fit(source: Source, layouts: Iterable[Layout]) -> None:
