@@ -202,3 +202,19 @@ def test_events_become_lives_and_an_unchanged_log_writes_nothing(landing):
     before = landing.versions()
     landing.ingest()
     assert landing.versions() == before
+
+
+def test_a_rotated_event_log_deletes_no_failure(landing):
+    log = landing.folder.parent / "events.csv"
+    header = "asset_id,component,failed_at,repaired_at\n"
+    log.write_text(f"{header}T07,gearbox,2024-01-01 12:00:00,2024-01-01 18:00:00\n")
+    landing.source = {"failures": {"kind": "event_log", "path": str(log)}}
+    landing.write("a.csv", *steps("T07", "2024-01-01"), *steps("T07", "2024-01-09"))
+    landing.ingest()
+    log.write_text(f"{header}T07,gearbox,2024-01-09 12:00:00,2024-01-09 18:00:00\n")
+    landing.ingest()
+    lives = landing.store.read(ASSET_LIVES).where("ended_in_failure").orderBy("life_number").collect()
+    assert [row["life_end"].day for row in lives] == [1, 9]
+    before = landing.versions()
+    landing.ingest()
+    assert landing.versions() == before

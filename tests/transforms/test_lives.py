@@ -9,7 +9,12 @@ from builders import events, utc
 from pyspark.sql import functions as F
 
 from turbine_health.sources import EventLog
-from turbine_health.transforms.events import failures_at_last_reading, failures_while_flagged, to_judged_events
+from turbine_health.transforms.events import (
+    failures_at_last_reading,
+    failures_while_flagged,
+    filter_out_of_log,
+    to_judged_events,
+)
 from turbine_health.transforms.lives import to_lives, to_outages
 
 
@@ -174,3 +179,30 @@ def test_an_event_in_the_future_does_not_count_yet(spark):
 
     assert codes(spark, entry("2024-06-01 01:00:00"), entry("2024-06-01 01:00:01")) == [[], ["future_time"]]
     assert counted(spark, entry("2024-06-01 01:00:01")) == []
+
+
+KNOWN = [failed("2023-10-01", "2023-10-05"), failed("2024-01-01", "2024-01-05"), failed("2024-02-01", "2024-02-05")]
+
+
+def kept(spark, *starts):
+    """Starts of the known events that stay beside a log with failures of T07 at `starts`."""
+    log = judged_events(spark, *[("T07", "failure", None, start, "") for start in starts])
+    rows = events(spark, *KNOWN).transform(filter_out_of_log, log).orderBy("started_at").collect()
+    return [f"{row['started_at']:%Y-%m-%d}" for row in rows]
+
+
+def test_events_from_before_a_rotated_log_begins_stay_known(spark):
+    assert kept(spark, "2024-02-01") == ["2023-10-01", "2024-01-01"]
+
+
+def test_an_entry_that_is_gone_from_the_middle_or_the_end_of_a_log_was_taken_back(spark):
+    assert kept(spark, "2023-10-01", "2024-02-01") == []
+    assert kept(spark, "2023-10-01") == []
+
+
+def test_an_entry_that_was_moved_a_little_is_the_same_event(spark):
+    assert kept(spark, "2024-01-02 23:00:00", "2024-02-01") == ["2023-10-01"]
+
+
+def test_an_emptied_log_takes_nothing_back(spark):
+    assert kept(spark) == ["2023-10-01", "2024-01-01", "2024-02-01"]

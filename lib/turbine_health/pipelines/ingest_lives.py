@@ -15,7 +15,12 @@ from turbine_health.settings import Settings
 from turbine_health.sources import Counter, EventLog, FlagColumn, LastReading, Source
 from turbine_health.tables import ASSET_EVENTS, ASSET_LIVES, PROVENANCE, QUARANTINED_EVENTS, bronze, sensor_readings
 from turbine_health.transforms.cleaning import raw_name, to_rows
-from turbine_health.transforms.events import failures_at_last_reading, failures_while_flagged, to_judged_events
+from turbine_health.transforms.events import (
+    failures_at_last_reading,
+    failures_while_flagged,
+    filter_out_of_log,
+    to_judged_events,
+)
 from turbine_health.transforms.layouts import LAYOUT_SCHEMA, common_positions
 from turbine_health.transforms.lives import to_lives, to_outages
 
@@ -35,7 +40,8 @@ def update_lives(store: TableStore, settings: Settings) -> None:
         if isinstance(source.failures, EventLog):
             latest = datetime.now(timezone.utc) + timedelta(minutes=settings.ingest.max_future_minutes)
             judged = _written_events(store, source, source.failures, spans, latest)
-            events = events.unionByName(judged.where("counts").select(*events.columns))
+            kept = _known_events(store, source).transform(filter_out_of_log, judged)
+            events = events.unionByName(judged.where("counts").select(*events.columns)).unionByName(kept)
             rejected = rejected.unionByName(judged.where(F.size("reasons") > 0).select(*rejected.columns))
         elif isinstance(source.failures, LastReading):
             own = spans.where(F.col("_source") == source.name)
@@ -105,6 +111,11 @@ def _flags(store: TableStore, source: Source, failures: FlagColumn, silver: Data
     flagged = rows.select(*PROVENANCE, is_failed.alias("is_failed"))
     readings = silver.where(F.col("_source") == source.name).select("asset_id", "event_time", *PROVENANCE)
     return readings.join(flagged, on=list(PROVENANCE), how="inner")
+
+
+def _known_events(store: TableStore, source: Source) -> DataFrame:
+    known = store.read(ASSET_EVENTS) if store.exists(ASSET_EVENTS) else store.empty(ASSET_EVENTS)
+    return known.where(F.col("_source") == source.name)
 
 
 def _written_events(store: TableStore, source: Source, log: EventLog, spans: DataFrame, latest: datetime) -> DataFrame:

@@ -12,6 +12,8 @@ from turbine_health.transforms.cleaning import stamped_time
 from turbine_health.transforms.quality import SEPARATOR, Rule, as_array
 
 EVENT_TYPES = ("failure", "repair", "maintenance", "stop")
+# An entry of the same turbine that starts this close to a known event is that event, corrected.
+SAME_EVENT = timedelta(days=2)
 # Whether an entry can count: as it is, without its end, or not at all.
 WHOLE, OPEN, UNUSABLE = 0, 1, 2
 
@@ -55,6 +57,29 @@ def to_judged_events(entries: DataFrame, log: EventLog, source_name: str, latest
     judged = ranked.withColumns({"reasons": _reasons(*_rules(latest), _superseded()), "counts": counts})
     ended_at = F.when(F.col("_use") != OPEN, F.col("ended_at"))
     return judged.withColumn("ended_at", ended_at).drop("is_known_asset", "_log_order", "_has_end_text", "_use", "_rank")
+
+
+def filter_out_of_log(known: DataFrame, entries: DataFrame) -> DataFrame:
+    """Keep known events from before the log begins: logs are rotated, and what happened stays true.
+
+    Grain: that of `known`.
+
+    Args:
+        known: Rows of `silver.asset_events` of one source.
+        entries: Its log as it is now, from `to_judged_events`.
+
+    Returns:
+        Events older than every entry that counts, unless an entry of the turbine is so near that it is the
+        same event, corrected. A log without entries contradicts nothing.
+    """
+    counting = entries.where("counts").select(F.col("asset_id"), F.col("started_at").alias("_start"))
+    first = counting.agg(F.min("_start").alias("_first"))
+    is_before = F.col("_first").isNull() | (F.col("started_at") < F.col("_first"))
+    older = known.join(F.broadcast(first), how="cross").where(is_before).drop("_first")
+    is_corrected = (F.col("known.asset_id") == F.col("entry.asset_id")) & (
+        F.col("entry._start") <= F.col("known.started_at") + F.lit(SAME_EVENT)
+    )
+    return older.alias("known").join(counting.alias("entry"), on=is_corrected, how="left_anti")
 
 
 def failures_at_last_reading(spans: DataFrame, source_name: str, step: timedelta) -> DataFrame:
