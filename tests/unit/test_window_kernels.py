@@ -190,6 +190,21 @@ def test_a_window_does_not_reach_over_the_start_of_a_life():
     assert found[cut]["bearing_temp_c__mean_72h"] is None
 
 
+@pytest.mark.parametrize("chunk_days", [2, 50])
+def test_windows_before_the_first_known_life_belong_to_none_and_are_not_cut(chunk_days):
+    """A turbine whose record begins during a standstill: its first known life starts with the repair."""
+    rows = readings(seed=12)
+    born = (int(rows["at"].to_numpy().min()) // HOUR + 40) * HOUR
+    found = features_of(rows, plan(chunk_days=chunk_days), births=[born])
+    without_lives = features_of(rows, plan(chunk_days=chunk_days), births=[])
+    before = [end for end in found if end < born // HOUR]
+    assert len(before) == 39
+    assert {end: found[end] for end in before} == {end: without_lives[end] for end in before}
+    assert found[before[-1]]["bearing_temp_c__count_24h"] == len(reference(rows, "bearing_temp_c", before[-1], 24))
+    assert found[before[-1]]["asset__age_days"] is None
+    assert found[before[-1]]["bearing_temp_c__deviation_24h"] is None
+
+
 def test_the_baseline_is_the_start_of_the_life_and_never_the_future():
     rows = readings(seed=7)
     found = features_of(rows, plan(baseline_hours=30))

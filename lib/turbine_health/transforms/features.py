@@ -29,6 +29,8 @@ _OF_MOMENTS = {"mean", "std", "slope", "change", "deviation"}
 _OF_EXTREMES = {"min", "max", "range"}
 # Never withheld for low coverage: they say how much is missing.
 _ABOUT_COVERAGE = {"count", "missing_share"}
+# Place of the life of a window that ends before the first one starts.
+_NO_LIFE = -1
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,9 @@ class CellRows(Protocol):
 def window_values(rows: CellRows, ends: Integers, life_starts: Floats, plan: FeaturePlan) -> dict[str, Floats]:
     """Features, coverage and freshness of one turbine's windows.
 
-    No window reaches over the start of a life. The first life starts with the first reading, so only
-    later ones cut; a cell that mixes standstill and new life belongs to neither.
+    No window reaches over the start of a life. The first life as a rule starts with the first reading, so its
+    cell counts; of later ones a cell that mixes standstill and new life belongs to neither. Windows before the
+    first life belong to none: nothing cuts them, and they have no age and no baseline.
 
     Args:
         rows: Cells from the longest look-back before the first window to the last window's end, and the
@@ -147,16 +150,17 @@ def window_values(rows: CellRows, ends: Integers, life_starts: Floats, plan: Fea
     """
     exact = life_starts / plan.step_seconds
     cuts = np.concatenate([np.floor(exact[:1]), np.ceil(exact[1:])]).astype(np.int64)
-    life_of_end = np.maximum(np.searchsorted(cuts, ends, side="right") - 1, 0)
+    life_of_end = np.searchsorted(cuts, ends, side="right") - 1
     parts = []
     for life in np.unique(life_of_end):
         of_life = ends[life_of_end == life]
-        cut = int(cuts[life]) if life_starts.size else int(of_life[0]) - plan.longest_lookback
-        first = max(int(of_life[0]) - plan.longest_lookback, cut)
+        is_known = life != _NO_LIFE
+        seen_from = int(of_life[0]) - plan.longest_lookback
+        first = max(seen_from, int(cuts[life])) if is_known else seen_from
         held = rows.laid_out(first, max(int(of_life[-1]), first + 1))
-        has_baseline = life_starts.size and plan.baseline_cells
-        baseline = rows.laid_out(cut, cut + plan.baseline_cells).cells if has_baseline else None
-        parts.append(_values_in_life(held, of_life, baseline, float(life_starts[life]) if life_starts.size else np.nan, plan))
+        has_baseline = is_known and plan.baseline_cells
+        baseline = rows.laid_out(int(cuts[life]), int(cuts[life]) + plan.baseline_cells).cells if has_baseline else None
+        parts.append(_values_in_life(held, of_life, baseline, float(life_starts[life]) if is_known else np.nan, plan))
     values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     everything = rows.laid_out(int(ends[0]) - plan.longest_lookback, int(ends[-1]))
     return {**values, "data_age_hours": _data_age_hours(everything, ends, plan)}
