@@ -23,7 +23,8 @@ from turbine_health.transforms.features import feature_plan
 
 SIGNALS = ("active_power_kw", "bearing_temp_c")
 START = "2024-01-01"
-DAYS = 8
+# The last days lie further from the start of T01's second life than baseline and longest look-back together.
+DAYS = 12
 LATE_DAY = 4
 
 

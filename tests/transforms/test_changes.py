@@ -66,6 +66,15 @@ def test_a_change_in_a_baseline_reaches_every_later_window(spark):
     assert as_set(found) == {("T07", inside + 1, DAY_ONE + 1_001)}
 
 
+def test_the_baseline_of_a_life_that_starts_within_a_cell_ends_with_a_whole_cell(spark):
+    born = lives(spark, ("T07", "2024-01-01", "2024-01-02", "gearbox"), ("T07", "2024-01-05 03:30", "2024-03-01"))
+    known = ranges(spark, ("T07", DAY_ONE, DAY_ONE + 1_000))
+    inside = DAY_ONE + 4 * 24 + 4 + 47
+    changed = ranges(spark, ("T07", inside, inside), ("T07", inside + 1, inside + 1))
+    found = to_baseline_spans(changed, born, known, HOUR, baseline_cells=48)
+    assert as_set(found) == {("T07", inside + 1, DAY_ONE + 1_001)}
+
+
 def test_a_changed_life_reaches_the_windows_from_its_change_on(spark):
     changed = spark.createDataFrame([("T07", utc("2024-01-01 12:00"))], "asset_id string, changed_from timestamp")
     known = ranges(spark, ("T07", DAY_ONE, DAY_ONE + 23))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from turbine_health.transforms.cells import MICROSECONDS
 from turbine_health.transforms.windows import cell_index
 
 SECONDS_PER_HOUR = 3_600
@@ -107,10 +108,12 @@ def to_baseline_spans(
         `asset_id`, `first_end`, `last_end` (absolute indices, both included).
     """
     born = cell_index(F.col("life.life_start"), step_seconds)
+    # A life that starts within a cell has its baseline from the next one on (`window_values`).
+    first_whole_cell = F.ceil(F.unix_micros("life.life_start") / (step_seconds * MICROSECONDS))
     is_in_baseline = (
         (F.col("life.asset_id") == F.col("range.asset_id"))
         & (F.col("range.last_cell") >= born)
-        & (F.col("range.first_cell") < born + baseline_cells)
+        & (F.col("range.first_cell") < first_whole_cell + baseline_cells)
     )
     first_changed = F.greatest(F.col("range.first_cell"), born)
     return (

@@ -180,9 +180,10 @@ def _needed_cells(pieces: DataFrame, plan: FeaturePlan) -> DataFrame:
     ranges = [look_back]
     if plan.baseline_cells:
         born_before = F.filter("life_starts", lambda start: start <= F.col("first_end") * step)
-        born = F.floor(F.array_max(born_before) / step)
-        before_look_back = F.least(born + (plan.baseline_cells - 1), first_seen - 1)
-        ranges.append(F.struct(born.alias("first_cell"), before_look_back.alias("last_cell")))
+        born = F.array_max(born_before) / step
+        # A life that starts within a cell has its baseline from the next one on (`window_values`).
+        before_look_back = F.least(F.ceil(born) + (plan.baseline_cells - 1), first_seen - 1)
+        ranges.append(F.struct(F.floor(born).alias("first_cell"), before_look_back.alias("last_cell")))
     blocks = F.sequence(F.floor(F.col("first_cell") / length), F.floor(F.col("last_cell") / length))
     return (
         pieces.select("asset_id", "chunk", F.explode(F.array(*ranges)).alias("range"))
