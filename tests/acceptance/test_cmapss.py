@@ -6,8 +6,20 @@ import gzip
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from benchmarks.cmapss import CAP, Engines, load_engines, measure, phm08_score, read_truth, rmse, set_settings, to_last_windows
+from benchmarks.cmapss import (
+    CAP,
+    Engines,
+    load_engines,
+    measure,
+    phm08_score,
+    read_truth,
+    rmse,
+    set_settings,
+    shares_held,
+    to_last_windows,
+)
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -47,6 +59,12 @@ def test_the_last_window_is_the_newest_that_a_reading_has_just_fed(spark: SparkS
 def test_a_missing_truth_file_is_named(tmp_path: Path):
     with pytest.raises(DataError, match=r"RUL_FD001.*--data"):
         read_truth(tmp_path / "RUL_FD001.txt.gz")
+
+
+def test_coverage_by_engine_counts_a_short_life_like_a_long_one():
+    counts = pd.DataFrame({"rows": [100, 10], "held": [90, 5], "rows_in_reach": [50, 0], "held_in_reach": [40, 0]})
+    shares = shares_held(counts)
+    assert shares == pytest.approx({"all": 95 / 110, "by_engine": 0.7, "in_reach": 0.8, "in_reach_by_engine": 0.8})
 
 
 @pytest.fixture(scope="module")
