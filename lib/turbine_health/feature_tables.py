@@ -32,7 +32,12 @@ _CELL_KEYS = [
     column("cell_start", TIME, "start of the cell, included", required=True),
     column("readings", COUNT, "rows of silver.sensor_readings in the cell", required=True),
     column("usable_readings", COUNT, "of them, rows with a value for at least one signal", required=True),
-    column("flagged_readings", COUNT, "of them, rows with any quality flag", required=True),
+    column(
+        "flagged_readings",
+        COUNT,
+        "of them, rows with a quality flag other than a spike, which a later reading decides",
+        required=True,
+    ),
     column("expected_readings", NUMBER, "readings of a full cell at the source's sampling", required=True),
     column("last_usable_at", TIME, "time of the last usable reading; null: none"),
 ]

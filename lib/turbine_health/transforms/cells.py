@@ -17,6 +17,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.feature_tables import cell_column, signal_cells
+from turbine_health.transforms.health import is_flagged_at_once
 from turbine_health.transforms.kernels import Booleans, Floats, Integers
 
 SECONDS_PER_DAY = 86_400
@@ -70,7 +71,7 @@ def to_signal_cells(
     rows = readings.select(
         "asset_id",
         F.unix_micros("event_time").alias("at"),
-        F.coalesce(F.size("quality_flags") > 0, F.lit(False)).alias("is_flagged"),
+        is_flagged_at_once("quality_flags").alias("is_flagged"),
         expected.alias("expected_readings"),
         *signals,
         slicing.partition_of(F.col("asset_id"), F.floor(seconds / slicing.chunk_seconds)).alias("partition"),

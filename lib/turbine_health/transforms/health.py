@@ -18,6 +18,8 @@ from turbine_health.sources import Signal, Source
 from turbine_health.transforms.quality import SEPARATOR
 
 HEALTH_FLAGS = ("frozen", "flat_at_limit", "spike", "gap")
+# What comes back in the next reading was a spike: when a window ends, nobody can know it of its last reading.
+DECIDED_LATER = ("spike",)
 # Six equal readings of a coarse hourly or daily signal are chance, a dozen are not.
 FEWEST_EQUAL_READINGS = 12
 # Below this wind a turbine stands still (cut-in speed of most machines), so nothing moves.
@@ -94,6 +96,12 @@ def with_health_flags(readings: DataFrame, source: Source, settings: IngestSetti
 def value_flags(flags: str) -> Column:
     """The flags of a column like `quality_flags` that are about values, not about sensor health."""
     return F.filter(flags, lambda flag: ~F.substring_index(flag, ":", -1).isin(*HEALTH_FLAGS))
+
+
+def is_flagged_at_once(flags: str) -> Column:
+    """Whether a column like `quality_flags` holds one that no later reading has a part in; false where it is null."""
+    is_known = F.exists(flags, lambda flag: ~F.substring_index(flag, ":", -1).isin(*DECIDED_LATER))
+    return F.coalesce(is_known, F.lit(False))
 
 
 def _since(signal: Signal) -> str:
