@@ -9,11 +9,11 @@ from pyspark.sql import functions as F
 
 from turbine_health.settings import FeatureSettings
 from turbine_health.sources import Source
-from turbine_health.transforms.cells import Slicing, to_signal_cells
+from turbine_health.transforms.cells import to_signal_cells
 from turbine_health.transforms.features import feature_plan
 from turbine_health.transforms.health import with_health_flags
 from turbine_health.transforms.quality import as_array
-
+from turbine_health.transforms.slicing import Slicing
 from turbine_health.transforms.windows import to_cell_spans, to_window_features, to_window_spans, with_life_starts
 
 POWER, OIL = SIGNALS = ("active_power_kw", "oil_temp_c")
@@ -38,6 +38,7 @@ START, HOURS = "2024-01-01", 24
 WINDOW_END = utc("2024-01-01 15:00")
 LAST_BEFORE_IT = 15 * 6 - 1
 
+
 def built(spark: SparkSession, futures: dict[str, tuple[list, list]]) -> DataFrame:
     """All windows of turbines with these values of power and oil, flagged as ingest does it."""
     parts = [readings(spark, asset, START, active_power_kw=power, oil_temp_c=oil) for asset, (power, oil) in futures.items()]
@@ -53,6 +54,7 @@ def built(spark: SparkSession, futures: dict[str, tuple[list, list]]) -> DataFra
     spans = to_window_spans(known, known, plan.longest_lookback)
     born = lives(spark, *((asset, START, "2024-02-01") for asset in futures))
     return to_window_features(cells, with_life_starts(spans, born), plan, slicing)
+
 
 def test_changed_added_and_deleted_readings_from_the_window_end_on_move_no_feature(spark):
     random = np.random.default_rng(0)

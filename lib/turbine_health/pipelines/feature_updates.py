@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -18,22 +18,24 @@ from turbine_health.io.delta import TableStore, WriteResult
 from turbine_health.pipelines.failure_records import unrecorded_turbines
 from turbine_health.settings import Settings
 from turbine_health.tables import ASSET_LIVES, Table, sensor_readings, training_examples, window_features
-from turbine_health.transforms.cells import Slicing, to_signal_cells
+from turbine_health.transforms.cells import to_signal_cells
 from turbine_health.transforms.changes import filter_changed
 from turbine_health.transforms.features import feature_plan
 from turbine_health.transforms.labels import to_training_examples
+from turbine_health.transforms.slicing import Slicing, fewest_shares, to_slice_sizes
 from turbine_health.transforms.windows import (
     cell_index,
     filter_to_cells,
     filter_to_spans,
     to_cell_spans,
     to_window_features,
+    to_window_pieces,
     with_life_starts,
 )
 
 logger = logging.getLogger("turbine_health")
 
-# Rows that one worker holds at a time: some tens of megabytes, whatever the size of the fleet.
+# Rows that one worker holds at most at a time: some tens of megabytes, whatever the size of the fleet.
 READINGS_PER_SLICE = 250_000
 CELLS_PER_SLICE = 100_000
 NOTHING = WriteResult(version=None)
@@ -62,15 +64,15 @@ class FeatureUpdates:
     def cells_with_readings(self, first_cell: int, last_cell: int) -> DataFrame:
         """`asset_id`, `cell` of the readings in a span of cells, both ends included."""
         cell = cell_index(F.col("event_time"), self.plan.step_seconds)
-        near = self.readings.where(self._within("event_time", _Extent(first_cell, last_cell, 0)))
+        near = self.readings.where(self._within("event_time", first_cell, last_cell))
         return (
             near.select("asset_id", cell.alias("cell")).where(F.col("cell") <= last_cell).dropDuplicates(["asset_id", "cell"])
         )
 
     def replace_cells(self) -> WriteResult:
         """All cells, in place of what was there."""
-        cell = cell_index(F.col("event_time"), self.plan.step_seconds)
-        extent = _extent(self.readings, cell, cell, F.count("*"))
+        at = self.readings.select("asset_id", cell_index(F.col("event_time"), self.plan.step_seconds).alias("cell"))
+        extent = _extent(self._pieces_of_cells(at))
         if extent is None:
             raise DataError("there is not one reading in silver.sensor_readings", hint="run jobs/ingest.py on some logs first")
         frame = self._to_cells(self.readings, self._slicing(extent, READINGS_PER_SLICE))
@@ -78,16 +80,19 @@ class FeatureUpdates:
 
     def update_cells(self, changed: DataFrame) -> WriteResult:
         """The cells of `changed` (`asset_id`, `cell`), from all their readings."""
-        extent = _extent(changed, F.col("cell"), F.col("cell"), F.count("*"))
+        step = self.settings.features.step_minutes
+        most = step / min((source.sampling_minutes for source in self.settings.sources), default=step)
+        extent = _extent(self._pieces_of_cells(changed, math.ceil(most)))
         if extent is None:
             return NOTHING
-        readings = filter_to_cells(self.readings.where(self._within("event_time", extent)), changed, self.plan.step_seconds)
-        frame = self._to_cells(readings, self._slicing(extent, CELLS_PER_SLICE))
+        near = self.readings.where(self._within("event_time", extent.first, extent.last))
+        readings = filter_to_cells(near, changed, self.plan.step_seconds)
+        frame = self._to_cells(readings, self._slicing(extent, READINGS_PER_SLICE))
         return self._merge(frame, self.cells, "cell_start", extent)
 
     def replace_windows(self, spans: DataFrame) -> WriteResult:
         """The windows of `spans` (`asset_id`, `first_end`, `last_end`), in place of what was there."""
-        extent = _extent_of_spans(spans)
+        extent = _extent(to_window_pieces(spans, self.plan))
         if extent is None:
             raise DataError(
                 "no turbine has a reading, so there is no window to build", hint="run jobs/ingest.py on some logs first"
@@ -97,7 +102,7 @@ class FeatureUpdates:
 
     def update_windows(self, spans: DataFrame) -> WriteResult:
         """The windows of `spans`, where they are new or other than before."""
-        extent = _extent_of_spans(spans)
+        extent = _extent(to_window_pieces(spans, self.plan))
         return self._merge(self._to_windows(spans, extent), self.windows, "window_end", extent) if extent else NOTHING
 
     def replace_examples(self) -> WriteResult:
@@ -107,10 +112,10 @@ class FeatureUpdates:
 
     def update_examples(self, spans: DataFrame) -> WriteResult:
         """The windows of `spans` with their labels, where either is new or other than before."""
-        extent = _extent_of_spans(spans)
+        extent = _extent(to_window_pieces(spans, self.plan))
         if extent is None:
             return NOTHING
-        near = self.store.read(self.windows).where(self._within("window_end", extent))
+        near = self.store.read(self.windows).where(self._within("window_end", extent.first, extent.last))
         windows = filter_to_spans(near, spans, self.plan.step_seconds)
         frame = to_training_examples(windows, self.lives, self.settings.labels, self.unrecorded)
         return self._merge(frame, self.examples, "window_end", extent)
@@ -122,25 +127,29 @@ class FeatureUpdates:
     def _to_windows(self, spans: DataFrame, extent: _Extent) -> DataFrame:
         # A baseline lies at a life's start, however long ago that is.
         first_seen = 0 if self.plan.baseline_cells else extent.first - self.plan.longest_lookback
-        seen = _Extent(first_seen, extent.last, extent.rows)
-        cells = self.store.read(self.cells).where(self._within("cell_start", seen))
+        cells = self.store.read(self.cells).where(self._within("cell_start", first_seen, extent.last))
         slicing = self._slicing(extent, CELLS_PER_SLICE)
         return to_window_features(cells, with_life_starts(spans, self.lives), self.plan, slicing)
+
+    def _pieces_of_cells(self, cells: DataFrame, rows_per_cell: int = 1) -> DataFrame:
+        """What of `cells` (`asset_id`, `cell`; one row a reading or a cell) falls into each turbine's chunks."""
+        chunk = F.floor(F.col("cell") / self.plan.chunk_cells).alias("chunk")
+        rows = (F.count("*") * rows_per_cell).alias("rows")
+        return cells.groupBy("asset_id", chunk).agg(rows, F.min("cell").alias("first"), F.max("cell").alias("last"))
 
     def _slicing(self, extent: _Extent, rows_per_slice: int) -> Slicing:
         length = self.plan.chunk_cells
         chunks = extent.last // length - extent.first // length + 1
-        shares = math.ceil(extent.rows / chunks / rows_per_slice)
-        return Slicing(chunk_seconds=length * self.plan.step_seconds, chunks=chunks, turbine_shares=shares)
+        return Slicing(length * self.plan.step_seconds, chunks, fewest_shares(extent.slice_sizes, rows_per_slice))
 
-    def _within(self, column: str, extent: _Extent) -> Column:
-        """Spares the files that hold nothing of the extent."""
-        return F.col(column).between(F.lit(self._time(extent.first)), F.lit(self._time(extent.last + 1)))
+    def _within(self, column: str, first: int, last: int) -> Column:
+        """Spares the files that hold nothing of these cells or window ends, both included."""
+        return F.col(column).between(F.lit(self._time(first)), F.lit(self._time(last + 1)))
 
     def _merge(self, frame: DataFrame, table: Table, time_column: str, extent: _Extent) -> WriteResult:
         """Write the rows that are new or other than before; a file without such a row stays as it is."""
         if self.store.exists(table):
-            before = self.store.read(table).where(self._within(time_column, extent))
+            before = self.store.read(table).where(self._within(time_column, extent.first, extent.last))
             frame = frame.transform(filter_changed, before, table.keys)
         limits = (f"TIMESTAMP '{self._time(cell).isoformat()}'" for cell in (extent.first, extent.last + 1))
         within = f"old.{time_column} BETWEEN {' AND '.join(limits)}"
@@ -159,19 +168,16 @@ class FeatureUpdates:
 
 @dataclass(frozen=True)
 class _Extent:
-    """First and last cell (or window end) of a piece of work, and how many rows it has."""
+    """First and last cell (or window end) of a piece of work, and the rows of its fullest slice by turbine shares."""
 
     first: int
     last: int
-    rows: int
+    slice_sizes: Mapping[int, int]
 
 
-def _extent(rows: DataFrame, first: Column, last: Column, count: Column) -> _Extent | None:
-    """None where there are no rows. One row comes to the driver."""
-    found = rows.agg(F.min(first), F.max(last), count).head()
-    return _Extent(*found) if found and found[0] is not None else None
-
-
-def _extent_of_spans(spans: DataFrame) -> _Extent | None:
-    windows = F.sum(F.col("last_end") - F.col("first_end") + 1)
-    return _extent(spans, F.col("first_end"), F.col("last_end"), windows)
+def _extent(pieces: DataFrame) -> _Extent | None:
+    """None where there are no rows. `pieces` as for `to_slice_sizes`; a dozen rows come to the driver."""
+    found = pieces.transform(to_slice_sizes).collect()
+    if not found:
+        return None
+    return _Extent(found[0]["first"], found[0]["last"], {row["turbine_shares"]: row["rows"] for row in found})

@@ -8,43 +8,20 @@ in files and partitions; see docs/decisions/cells-from-sorted-readings.md for wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.feature_tables import cell_column, signal_cells
 from turbine_health.transforms.health import is_flagged_at_once
 from turbine_health.transforms.kernels import Booleans, Floats, Integers
+from turbine_health.transforms.slicing import Slicing
 
 SECONDS_PER_DAY = 86_400
 MICROSECONDS = 1_000_000
-
-
-@dataclass(frozen=True)
-class Slicing:
-    """How turbines' series are cut into slices that one worker holds at a time.
-
-    A partition holds one time chunk of a share of the turbines, so files follow time and a new day
-    touches only the newest ones.
-    """
-
-    chunk_seconds: int
-    chunks: int
-    turbine_shares: int
-
-    @property
-    def partitions(self) -> int:
-        """Number of partitions."""
-        return self.chunks * self.turbine_shares
-
-    def partition_of(self, asset_id: Column, chunk: Column) -> Column:
-        """Of consecutive chunk numbers, each with its own partitions."""
-        share = F.pmod(F.xxhash64(asset_id), F.lit(self.turbine_shares))
-        return F.pmod(chunk * self.turbine_shares + share, F.lit(self.partitions)).cast("int")
 
 
 def to_signal_cells(

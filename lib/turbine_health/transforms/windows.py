@@ -15,9 +15,10 @@ from pyspark.sql import functions as F
 
 from turbine_health.feature_tables import cell_column
 from turbine_health.tables import window_features
-from turbine_health.transforms.cells import MICROSECONDS, Slicing, floats, nullable, sorted_codes
+from turbine_health.transforms.cells import MICROSECONDS, floats, nullable, sorted_codes
 from turbine_health.transforms.features import FeaturePlan, Slice, window_values
 from turbine_health.transforms.kernels import Cells, Floats, Integers
+from turbine_health.transforms.slicing import Slicing
 
 
 def cell_index(time: Column, step_seconds: int) -> Column:
@@ -155,14 +156,31 @@ def to_window_features(cells: DataFrame, spans: DataFrame, plan: FeaturePlan, sl
     )
 
 
+def to_window_pieces(spans: DataFrame, plan: FeaturePlan) -> DataFrame:
+    """What a worker has to hold for the windows of each turbine and chunk.
+
+    Grain: one row per `asset_id` and `chunk`.
+
+    Args:
+        spans: `asset_id`, `first_end`, `last_end`; they may overlap.
+        plan: What to compute.
+
+    Returns:
+        `asset_id`, `chunk`, `first` and `last` window end, and `rows`: cells that those can see, gaps among them.
+    """
+    first_end, last_end = _ends_in_chunk(plan.chunk_cells)
+    pieces = _with_chunk(spans, plan.chunk_cells).groupBy("asset_id", "chunk")
+    seen_before = plan.longest_lookback + plan.baseline_cells
+    return pieces.agg(F.min(first_end).alias("first"), F.max(last_end).alias("last")).withColumn(
+        "rows", F.col("last") - F.col("first") + (1 + seen_before)
+    )
+
+
 def _cut_into_chunks(spans: DataFrame, plan: FeaturePlan) -> DataFrame:
     """One row per `asset_id` and `chunk`, with the ends wanted in it."""
-    length = plan.chunk_cells
-    chunks = F.sequence(F.floor(F.col("first_end") / length), F.floor(F.col("last_end") / length))
-    first_end = F.greatest(F.col("first_end"), F.col("chunk") * length)
-    last_end = F.least(F.col("last_end"), (F.col("chunk") + 1) * length - 1)
+    first_end, last_end = _ends_in_chunk(plan.chunk_cells)
     return (
-        spans.withColumn("chunk", F.explode(chunks))
+        _with_chunk(spans, plan.chunk_cells)
         .groupBy("asset_id", "chunk")
         .agg(
             F.min(first_end).alias("first_end"),
@@ -170,6 +188,16 @@ def _cut_into_chunks(spans: DataFrame, plan: FeaturePlan) -> DataFrame:
             F.first("life_starts", ignorenulls=True).alias("life_starts"),
         )
     )
+
+
+def _with_chunk(spans: DataFrame, length: int) -> DataFrame:
+    chunks = F.sequence(F.floor(F.col("first_end") / length), F.floor(F.col("last_end") / length))
+    return spans.withColumn("chunk", F.explode(chunks))
+
+
+def _ends_in_chunk(length: int) -> tuple[Column, Column]:
+    first_end = F.greatest(F.col("first_end"), F.col("chunk") * length)
+    return first_end, F.least(F.col("last_end"), (F.col("chunk") + 1) * length - 1)
 
 
 def _needed_cells(pieces: DataFrame, plan: FeaturePlan) -> DataFrame:
