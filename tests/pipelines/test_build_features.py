@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -147,6 +148,29 @@ def test_building_twice_writes_no_new_version(whole):
 
 def test_batch_by_batch_leaves_what_all_at_once_does_also_after_a_kill_and_a_late_file(grown, whole):
     assert contents(grown.store) == contents(whole)
+
+
+class StoreBesideIngest(TableStore):
+    """Once, right after a build has asked for the version of the readings, ingest commits a batch."""
+
+    batch: Callable[[], None] | None = None
+
+    def version(self, table: Table) -> int:
+        found = super().version(table)
+        if table.name == "sensor_readings" and self.batch:
+            batch, self.batch = self.batch, None
+            batch()
+        return found
+
+
+def test_what_ingest_commits_during_a_build_is_taken_in_by_the_next_one(spark, tmp_path, readings, whole):
+    store = StoreBesideIngest(spark, StorageSettings(root=str(tmp_path)))
+    is_early = F.col("event_time") < utc("2024-01-07")
+    take_in(store, readings.where(is_early), running_until(spark, DAYS))
+    store.batch = lambda: take_in(store, readings.where(~is_early), running_until(spark, DAYS))
+    build_features(store, PLANT)
+    build_features(store, PLANT)
+    assert contents(store) == contents(whole)
 
 
 def test_a_late_day_rebuilds_only_the_windows_that_see_it(grown):

@@ -63,8 +63,9 @@ def build_features(
         DataError: There is no reading, or a part is asked for while the whole was built with other settings.
     """
     began, started_at = time.monotonic(), datetime.now(timezone.utc)
-    updates = FeatureUpdates(store, settings)
+    # Before the readings: ingest writes those first. The other way round a batch could fall between, taken in by no build.
     changes_version = store.version(CHANGED_HOURS)
+    updates = FeatureUpdates(store, settings)
     settings_hash = _settings_hash(settings)
     last = _last_run(store)
     is_same = last is not None and last["settings_hash"] == settings_hash
