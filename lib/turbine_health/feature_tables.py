@@ -53,6 +53,7 @@ FEATURE_RUNS = Table(
         column("readings_version", LongType(), "Delta version of silver.sensor_readings that was read", required=True),
         column("changes_version", LongType(), "Delta version of ops.changed_hours, taken in up to here", required=True),
         column("lives_version", LongType(), "Delta version of silver.asset_lives that was read", required=True),
+        column("events_version", LongType(), "the same of silver.asset_events; null: no feature needed it"),
         column("cells_written", COUNT, "rows of gold.signal_cells inserted or updated", required=True),
         column("windows_written", COUNT, "rows of gold.window_features inserted or updated", required=True),
         column("examples_written", COUNT, "rows of gold.training_examples inserted or updated", required=True),

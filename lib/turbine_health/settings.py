@@ -35,7 +35,8 @@ from turbine_health.simulation_settings import SimulationSettings as SimulationS
 from turbine_health.sources import Source
 
 Statistic = Literal["mean", "std", "min", "max", "last", "range", "count", "missing_share", "slope", "change", "deviation"]
-AssetStatistic = Literal["age_days", "flagged_share"]
+AssetStatistic = Literal["age_days", "flagged_share", "data_age_hours"]
+Event = Literal["failures", "repairs", "maintenance", "stops"]
 
 
 class StorageSettings(Section):
@@ -107,9 +108,25 @@ class FeatureSet(Section):
     @field_validator("lookback_hours")
     @classmethod
     def _ordered(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if min(value) <= 0 or len(set(value)) < len(value):
-            raise ValueError("look-backs must be positive and each given once")
-        return tuple(sorted(value))
+        return _ordered_lookbacks(value)
+
+
+class EventCounts(Section):
+    """How many events of a kind began in each look-back: `failures__count_2160h`. A repair does not set them to zero."""
+
+    events: tuple[Event, ...] = Field(min_length=1)
+    lookback_hours: tuple[int, ...] = Field((720, 2160), min_length=1)
+
+    @field_validator("lookback_hours")
+    @classmethod
+    def _ordered(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return _ordered_lookbacks(value)
+
+
+def _ordered_lookbacks(value: tuple[int, ...]) -> tuple[int, ...]:
+    if min(value) <= 0 or len(set(value)) < len(value):
+        raise ValueError("look-backs must be positive and each given once")
+    return tuple(sorted(value))
 
 
 class FeatureSettings(FeatureSet):
@@ -119,8 +136,10 @@ class FeatureSettings(FeatureSet):
     every_hours: float = Field(6, gt=0, le=168, description="A window ends every so many hours.")
     further_sets: tuple[FeatureSet, ...] = Field((), description="For signals or look-backs with other statistics.")
     asset_statistics: tuple[AssetStatistic, ...] = Field(
-        ("age_days",), description="Of the turbine as a whole: days since its last repair; share of flagged readings."
+        ("age_days",),
+        description="Of the turbine as a whole: days since its last repair; share of flagged readings; age of the last one.",
     )
+    event_counts: EventCounts | None = Field(None, description="Of silver.asset_events. Null: none.")
     baseline_hours: int = Field(480, ge=1, description="From a life's start; in a younger life, what there is so far.")
     min_coverage: float = Field(0.0, ge=0, le=1, description="A statistic of fewer readings than this share is null.")
     chunk_days: int = Field(120, ge=1, description="A worker holds this many days of one turbine, plus the look-back.")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import lives, settings, source, utc
+from builders import events, lives, settings, source, utc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -19,8 +19,17 @@ from turbine_health.io.delta import TableStore
 from turbine_health.pipelines.feature_updates import FeatureUpdates
 from turbine_health.pipelines.features import FeaturesSummary, build_features
 from turbine_health.settings import Settings, StorageSettings
-from turbine_health.tables import ASSET_LIVES, CHANGED_HOURS, Table, sensor_readings, training_examples, window_features
+from turbine_health.tables import (
+    ASSET_EVENTS,
+    ASSET_LIVES,
+    CHANGED_HOURS,
+    Table,
+    sensor_readings,
+    training_examples,
+    window_features,
+)
 from turbine_health.transforms.features import feature_plan
+from turbine_health.transforms.spans import to_window_spans
 
 SIGNALS = ("active_power_kw", "bearing_temp_c")
 START = "2024-01-01"
@@ -198,6 +207,26 @@ def test_other_partitions_another_order_and_other_chunks_give_the_same_bytes(spa
     take_in(store, readings.orderBy(F.rand(1)).repartition(3), running_until(spark, DAYS))
     build_features(store, plant(chunk_days=1))
     assert contents(store) == contents(whole)
+
+
+def test_a_changed_event_log_counts_anew_from_the_change_on_as_one_build_would(spark, store, readings):
+    counting = plant(event_counts={"events": ["failures", "stops"], "lookback_hours": [48, 480]})
+    take_in(store, readings.where(F.col("event_time") < utc("2024-01-05")), running_until(spark, 3))
+    failure = ("T01", "failure", "2024-01-03 06:00", None, None)
+    store.overwrite(events(spark, failure, ("T02", "maintenance", "2024-01-02", None, None)), ASSET_EVENTS)
+    build_features(store, counting)
+    store.overwrite(events(spark, failure, ("T02", "stop", "2024-01-04 13:00", None, None)), ASSET_EVENTS)
+    summary = build_features(store, counting)
+    # T02's windows that end at 18:00 and at midnight; nobody counts maintenance.
+    assert (summary.kind, summary.cells, summary.windows) == ("incremental", 0, 2)
+    grown = contents(store, counting)
+    updates = FeatureUpdates(store, counting)
+    known = updates.known_cells()
+    updates.replace_windows(to_window_spans(known, known, updates.plan.longest_lookback))
+    assert contents(store, counting) == grown
+    windows = store.read(gold_tables(counting)[1]).where("asset_id = 'T01'").orderBy("window_end").collect()
+    assert [row["failures__count_48h"] for row in windows] == [0.0] * 9 + [1.0] * 7
+    assert str(build_features(store, counting)) == "nothing new since the last build"
 
 
 def test_a_part_cannot_be_built_with_other_settings_than_the_whole(whole):

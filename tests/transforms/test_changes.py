@@ -13,7 +13,7 @@ from turbine_health.transforms.changes import (
     to_changed_cells,
     to_life_spans,
 )
-from turbine_health.transforms.windows import filter_to_spans, to_window_spans
+from turbine_health.transforms.spans import filter_to_spans, to_window_spans
 
 HOUR = 3_600
 DAY_ONE = int(utc("2024-01-01").timestamp()) // HOUR

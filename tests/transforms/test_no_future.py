@@ -14,7 +14,8 @@ from turbine_health.transforms.features import feature_plan
 from turbine_health.transforms.health import with_health_flags
 from turbine_health.transforms.quality import as_array
 from turbine_health.transforms.slicing import Slicing
-from turbine_health.transforms.windows import to_cell_spans, to_window_features, to_window_spans, with_life_starts
+from turbine_health.transforms.spans import to_cell_spans, to_window_spans
+from turbine_health.transforms.windows import to_window_features, with_life_starts
 
 POWER, OIL = SIGNALS = ("active_power_kw", "oil_temp_c")
 PLANT = Source.model_validate({

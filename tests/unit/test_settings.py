@@ -126,6 +126,10 @@ def test_a_feature_of_a_signal_that_no_source_has_is_refused(tmp_path):
     assert "oil_temp_c, which no source has (bearing_temp_c)" in told
 
 
+def test_an_event_that_nobody_logs_is_refused():
+    assert "features.event_counts.events.0" in complaint(overrides=["features.event_counts={events: [accidents]}"], environ={})
+
+
 def test_simulating_turbines_that_the_source_does_not_know_is_refused():
     simulated = Path(__file__).parents[2] / "conf" / "simulated.yaml"
     with pytest.raises(SettingsError, match=r"simulation\.turbines is 21, but source simulated knows only 20"):

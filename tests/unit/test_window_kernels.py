@@ -248,6 +248,38 @@ def test_an_unknown_sampling_withholds_the_coverage_and_nothing_else():
         assert found[end]["coverage"] is None or known[end]["coverage"] == 0
 
 
+def counted(failures: list[int], stops: list[int]) -> dict[int, dict[str, float | None]]:
+    """Windows with counts of events that began at these microseconds."""
+    what = plan(statistics=["mean"], event_counts={"events": ["failures", "stops"], "lookback_hours": [24, 2_160]})
+    rows = readings(seed=13)
+    cells = pa.Table.from_batches([summarised(rows, SIGNALS, what.step_seconds * 1_000_000)])
+    cell = cells["cell_start"].cast(pa.int64()).to_numpy() // HOUR
+    received = _as_received(cells, cell, int(cell[0]) // what.chunk_cells, int(cell[0]) + 1, int(cell[-1]) + 1, [])
+    nothing = pa.nulls(len(received) - 1, pa.list_(pa.int64()))
+    for name, times in (("failures_began", failures), ("stops_began", stops)):
+        column = pa.chunked_array([nothing, pa.array([times], type=pa.list_(pa.int64()))])
+        received = received.append_column(name, column)
+    (batch,) = built_windows(received, what)
+    return {int(row["window_end"].timestamp()) // 3_600: row for row in batch.to_pylist()}
+
+
+def test_an_event_counts_from_the_first_window_that_ends_after_it_until_the_look_back_has_passed():
+    end = 1_704_240_000_000_000 // HOUR + 100
+    found = counted(failures=[end * HOUR], stops=[(end - 60 * 24) * HOUR, end * HOUR - 1, end * HOUR - 1])
+    assert [found[each]["failures__count_24h"] for each in (end, end + 1, end + 24, end + 25)] == [0, 1, 1, 0]
+    assert (found[end]["stops__count_24h"], found[end]["stops__count_2160h"]) == (2, 3)
+    assert found[end + 200]["failures__count_2160h"] == 1
+
+
+def test_a_turbine_without_events_has_counts_of_zero():
+    assert {row["failures__count_2160h"] for row in counted(failures=[], stops=[]).values()} == {0}
+
+
+def test_the_age_of_the_last_reading_can_be_a_feature():
+    found = features_of(readings(seed=14), plan(asset_statistics=["data_age_hours"]))
+    assert all(row["asset__data_age_hours"] == row["data_age_hours"] for row in found.values())
+
+
 def test_a_constant_signal_has_no_spread_and_no_slope():
     rows = readings(seed=10)
     constant = rows.set_column(

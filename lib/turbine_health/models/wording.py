@@ -20,7 +20,11 @@ _OWN_UNITS = {
     "missing_share": (100.0, "%"),
     "flagged_share": (100.0, "%"),
     "age_days": (1.0, "days"),
+    "data_age_hours": (1.0, "hours"),
 }
+
+# Counted as they are, in no unit.
+_EVENTS = {"failures", "repairs", "maintenance", "stops"}
 
 
 def words_of(feature: str, value: float | None, normal: float | None) -> str:
@@ -32,6 +36,8 @@ def words_of(feature: str, value: float | None, normal: float | None) -> str:
     'vibration: no reading, highest of 1 day'
     >>> words_of("asset__age_days", 12.0, 12.0)
     'age at its normal 12 days'
+    >>> words_of("failures__count_2160h", 2.0, 0.0)
+    'failures 2 above its normal 0, count of 90 days'
     """
     name = parse_feature_name(feature)
     subject, factor, unit = _subject(name)
@@ -70,7 +76,9 @@ def _subject(name: FeatureName) -> tuple[str, float, str]:
     """What is measured, the factor from the stored value to the unit people read, and that unit."""
     factor, own_unit = _OWN_UNITS.get(name.statistic, (1.0, ""))
     if name.signal == "asset":
-        return _spoken(name.statistic.removesuffix("_days")), factor, own_unit
+        return _spoken(name.statistic.removesuffix("_days").removesuffix("_hours")), factor, own_unit
+    if name.signal in _EVENTS:
+        return name.signal, 1.0, ""
     signal, unit = _split_unit(name.signal)
     return signal, factor, own_unit or (f"{unit} a day" if name.statistic == "slope" else unit)
 

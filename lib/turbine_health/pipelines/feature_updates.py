@@ -17,21 +17,14 @@ from turbine_health.feature_tables import signal_cells
 from turbine_health.io.delta import TableStore, WriteResult
 from turbine_health.pipelines.failure_records import unrecorded_turbines
 from turbine_health.settings import Settings
-from turbine_health.tables import ASSET_LIVES, Table, sensor_readings, training_examples, window_features
+from turbine_health.tables import ASSET_EVENTS, ASSET_LIVES, Table, sensor_readings, training_examples, window_features
 from turbine_health.transforms.cells import to_signal_cells
 from turbine_health.transforms.changes import filter_changed
 from turbine_health.transforms.features import feature_plan
 from turbine_health.transforms.labels import to_training_examples
 from turbine_health.transforms.slicing import Slicing, fewest_shares, to_slice_sizes
-from turbine_health.transforms.windows import (
-    cell_index,
-    filter_to_cells,
-    filter_to_spans,
-    to_cell_spans,
-    to_window_features,
-    to_window_pieces,
-    with_life_starts,
-)
+from turbine_health.transforms.spans import cell_index, filter_to_cells, filter_to_spans, to_cell_spans
+from turbine_health.transforms.windows import to_window_features, to_window_pieces, with_event_times, with_life_starts
 
 logger = logging.getLogger("turbine_health")
 
@@ -56,6 +49,13 @@ class FeatureUpdates:
         self.readings = store.read(readings, self.readings_version)
         self.lives = store.read(ASSET_LIVES, self.lives_version)
         self.unrecorded = unrecorded_turbines(store, settings)
+        self.events_version = store.version(ASSET_EVENTS) if self.plan.events else None
+
+    def events(self, version: int | None = None) -> DataFrame:
+        """silver.asset_events as this build or an earlier one read them; no rows where no feature needs them."""
+        if self.events_version is None:
+            return self.store.empty(ASSET_EVENTS)
+        return self.store.read(ASSET_EVENTS, self.events_version if version is None else version)
 
     def known_cells(self) -> DataFrame:
         """First and last cell of each turbine."""
@@ -129,7 +129,8 @@ class FeatureUpdates:
         first_seen = 0 if self.plan.baseline_cells else extent.first - self.plan.longest_lookback
         cells = self.store.read(self.cells).where(self._within("cell_start", first_seen, extent.last))
         slicing = self._slicing(extent, CELLS_PER_SLICE)
-        return to_window_features(cells, with_life_starts(spans, self.lives), self.plan, slicing)
+        known = spans.transform(with_life_starts, self.lives).transform(with_event_times, self.events(), self.plan)
+        return to_window_features(cells, known, self.plan, slicing)
 
     def _pieces_of_cells(self, cells: DataFrame, rows_per_cell: int = 1) -> DataFrame:
         """What of `cells` (`asset_id`, `cell`; one row a reading or a cell) falls into each turbine's chunks."""

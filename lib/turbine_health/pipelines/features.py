@@ -20,14 +20,23 @@ from turbine_health.io.delta import TableStore, WriteResult
 from turbine_health.pipelines.feature_updates import FeatureUpdates
 from turbine_health.settings import Settings
 from turbine_health.tables import ASSET_LIVES, CHANGED_HOURS
-from turbine_health.transforms.changes import to_baseline_spans, to_cell_ranges, to_changed_cells, to_life_spans
+from turbine_health.transforms.changes import (
+    to_baseline_spans,
+    to_cell_ranges,
+    to_changed_cells,
+    to_changed_events,
+    to_life_spans,
+)
+from turbine_health.transforms.features import EVENTS
 from turbine_health.transforms.labels import to_changed_lives
-from turbine_health.transforms.windows import to_spans_between, to_window_spans
+from turbine_health.transforms.spans import to_spans_between, to_window_spans
 
 logger = logging.getLogger("turbine_health")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 EVER = datetime(2261, 1, 1, tzinfo=timezone.utc)
+# Columns of ops.feature_runs that say what a build has taken in.
+VERSIONS = ("readings_version", "changes_version", "lives_version", "events_version")
 Written = tuple[WriteResult, WriteResult, WriteResult]
 
 
@@ -75,13 +84,13 @@ def build_features(
         if last is not None:
             logger.info("the settings of features or labels are not those of the last build, so all is built anew")
         kind, written = "full", _build_all(updates)
-    elif last["changes_version"] == changes_version and last["lives_version"] == updates.lives_version:
+    elif tuple(last[name] for name in VERSIONS[1:]) == (changes_version, updates.lives_version, updates.events_version):
         return FeaturesSummary("nothing")
     else:
         kind, written = "incremental", _build_changes(updates, last)
     cells, windows, examples = (result.rows_inserted + result.rows_updated for result in written)
     if kind != "backfill":
-        versions = (updates.readings_version, changes_version, updates.lives_version)
+        versions = (updates.readings_version, changes_version, updates.lives_version, updates.events_version)
         run = (
             str(uuid.uuid4()),
             started_at,
@@ -118,6 +127,10 @@ def _build_changes(updates: FeatureUpdates, last: Row) -> Written:
     compared = to_baseline_spans(ranges, updates.lives, known, plan.step_seconds, plan.baseline_cells)
     recut = to_life_spans(changed_lives.where("is_recut"), known, plan.step_seconds)
     rebuilt = seeing.unionByName(compared).unionByName(recut)
+    if updates.events_version is not None:
+        counted = [EVENTS[event] for event in plan.events]
+        changed_events = to_changed_events(updates.events(last["events_version"]), updates.events(), counted)
+        rebuilt = rebuilt.unionByName(to_life_spans(changed_events, known, plan.step_seconds))
     windows = updates.update_windows(rebuilt)
     relabelled = to_life_spans(changed_lives, known, plan.step_seconds)
     return cells, windows, updates.update_examples(rebuilt.unionByName(relabelled))
@@ -142,6 +155,8 @@ def _build_between(updates: FeatureUpdates, start: datetime, end: datetime, last
 def _last_run(store: TableStore) -> Row | None:
     if not store.exists(FEATURE_RUNS):
         return None
+    # Earlier versions of this project kept no account of events.
+    store.add_missing(FEATURE_RUNS, ["events_version"])
     return store.read(FEATURE_RUNS).orderBy(F.desc("finished_at")).head()
 
 

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from turbine_health.transforms.cells import MICROSECONDS
-from turbine_health.transforms.windows import cell_index
+from turbine_health.transforms.spans import cell_index
 
 SECONDS_PER_HOUR = 3_600
 
@@ -70,7 +70,7 @@ def filter_changed(rows: DataFrame, before: DataFrame, keys: Sequence[str]) -> D
 
 
 def to_life_spans(changed_lives: DataFrame, known: DataFrame, step_seconds: int) -> DataFrame:
-    """Window ends that a changed life may touch: all from its change on.
+    """Window ends that a changed life, or a changed event, may touch: all from its change on.
 
     Grain: one row per row of `changed_lives` that has windows.
 
@@ -88,6 +88,25 @@ def to_life_spans(changed_lives: DataFrame, known: DataFrame, step_seconds: int)
         .select("asset_id", first_end.alias("first_end"), (F.col("last_cell") + 1).alias("last_end"))
         .where("first_end <= last_end")
     )
+
+
+def to_changed_events(before: DataFrame, now: DataFrame, event_types: Sequence[str]) -> DataFrame:
+    """From when on the counts of a turbine's events changed.
+
+    Grain: one row per `asset_id` with an event of these types that is new, gone or moved.
+
+    Args:
+        before: silver.asset_events as they were.
+        now: As they are.
+        event_types: Those that are counted.
+
+    Returns:
+        `asset_id`, `changed_from`.
+    """
+    columns = ("asset_id", "event_type", "started_at")
+    then, since = (frame.where(F.col("event_type").isin(*event_types)).select(*columns) for frame in (before, now))
+    changed = then.exceptAll(since).unionByName(since.exceptAll(then))
+    return changed.groupBy("asset_id").agg(F.min("started_at").alias("changed_from"))
 
 
 def to_baseline_spans(

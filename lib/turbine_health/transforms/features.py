@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from turbine_health.settings import FeatureSettings
 from turbine_health.tables import FeatureName
+from turbine_health.transforms.cells import MICROSECONDS
 from turbine_health.transforms.kernels import (
     Cells,
     Floats,
@@ -22,6 +23,8 @@ from turbine_health.transforms.kernels import (
 )
 
 ASSET = "asset"
+# What features count → `event_type` of silver.asset_events.
+EVENTS = {"failures": "failure", "repairs": "repair", "maintenance": "maintenance", "stops": "stop"}
 SECONDS_PER_HOUR = 3_600
 SECONDS_PER_DAY = 86_400
 # What a statistic needs of the kernels; the others need nothing but the count.
@@ -29,6 +32,8 @@ _OF_MOMENTS = {"mean", "std", "slope", "change", "deviation"}
 _OF_EXTREMES = {"min", "max", "range"}
 # Never withheld for low coverage: they say how much is missing.
 _ABOUT_COVERAGE = {"count", "missing_share"}
+# Of the turbine as a whole, without a look-back.
+_AGES = {"age_days", "data_age_hours"}
 # Place of the life of a window that ends before the first one starts.
 _NO_LIFE = -1
 
@@ -52,8 +57,14 @@ class FeaturePlan:
 
     @property
     def lookback_hours(self) -> list[int]:
-        """Every look-back that some feature uses, shortest first."""
-        return sorted({feature.lookback_hours for feature in self.features if feature.lookback_hours})
+        """Every look-back over readings that some feature uses, shortest first."""
+        of_readings = (feature for feature in self.features if feature.signal not in EVENTS)
+        return sorted({feature.lookback_hours for feature in of_readings if feature.lookback_hours})
+
+    @property
+    def events(self) -> list[str]:
+        """What is counted in `silver.asset_events`: keys of `EVENTS`."""
+        return list(dict.fromkeys(feature.signal for feature in self.features if feature.signal in EVENTS))
 
     @property
     def longest_lookback(self) -> int:
@@ -73,7 +84,8 @@ class FeaturePlan:
 
     def statistics(self, lookback_hours: int) -> set[str]:
         """Statistics of signals over one look-back, with the means that changes are made of."""
-        named = {each.statistic for each in self.features if each.lookback_hours == lookback_hours and each.signal != ASSET}
+        of_signals = (each for each in self.features if each.signal in self.signals)
+        named = {each.statistic for each in of_signals if each.lookback_hours == lookback_hours}
         has_change = any(feature.statistic == "change" for feature in self.features)
         return named | {"mean"} if has_change else named
 
@@ -94,7 +106,9 @@ def feature_plan(settings: FeatureSettings, signals: Sequence[str]) -> FeaturePl
         for hours in each.lookback_hours
         if statistic != "change" or hours > shortest
     ]
-    features += [FeatureName(ASSET, name, None if name == "age_days" else shortest) for name in settings.asset_statistics]
+    features += [FeatureName(ASSET, name, None if name in _AGES else shortest) for name in settings.asset_statistics]
+    if counts := settings.event_counts:
+        features += [FeatureName(event, "count", hours) for event in counts.events for hours in counts.lookback_hours]
     used = {feature.signal for feature in features}
     has_baseline = any(feature.statistic == "deviation" for feature in features)
     step_seconds = settings.step_minutes * 60
@@ -163,7 +177,26 @@ def window_values(rows: CellRows, ends: Integers, life_starts: Floats, plan: Fea
         parts.append(_values_in_life(held, of_life, baseline, float(life_starts[life]) if is_known else np.nan, plan))
     values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     everything = rows.laid_out(int(ends[0]) - plan.longest_lookback, int(ends[-1]))
-    return {**values, "data_age_hours": _data_age_hours(everything, ends, plan)}
+    age = _data_age_hours(everything, ends, plan)
+    return {**values, "data_age_hours": age, str(FeatureName(ASSET, "data_age_hours")): age}
+
+
+def event_counts(ends: Integers, began: Mapping[str, Integers], plan: FeaturePlan) -> dict[str, Floats]:
+    """How many events began in the look-back of each window, whatever lives it reaches over.
+
+    Args:
+        ends: Window ends, as absolute cell indices. An event that begins at a window's end is not known yet.
+        began: Event (of `plan.events`) → when each began: ascending, microseconds since 1970.
+        plan: What to compute.
+    """
+    at = ends * (plan.step_seconds * MICROSECONDS)
+    counts = {}
+    for feature in plan.features:
+        if feature.signal in EVENTS and feature.lookback_hours:
+            start = at - feature.lookback_hours * SECONDS_PER_HOUR * MICROSECONDS
+            first, after = (np.searchsorted(began[feature.signal], moment, side="left") for moment in (start, at))
+            counts[str(feature)] = (after - first).astype(np.float64)
+    return counts
 
 
 def _values_in_life(held: Slice, ends: Integers, baseline: Cells | None, born: float, plan: FeaturePlan) -> dict[str, Floats]:

@@ -1,7 +1,4 @@
-"""Cells → trailing windows: which windows are to be built, and building them slice by slice.
-
-A window's end is written as the absolute index of the first cell after it: end 10 covers cells up to 9.
-"""
+"""Cells → trailing windows, slice by slice. Which windows are to be built: `spans`."""
 
 from __future__ import annotations
 
@@ -16,102 +13,10 @@ from pyspark.sql import functions as F
 from turbine_health.feature_tables import cell_column
 from turbine_health.tables import window_features
 from turbine_health.transforms.cells import MICROSECONDS, floats, nullable, sorted_codes
-from turbine_health.transforms.features import FeaturePlan, Slice, window_values
+from turbine_health.transforms.features import EVENTS, FeaturePlan, Slice, event_counts, window_values
 from turbine_health.transforms.kernels import Cells, Floats, Integers
 from turbine_health.transforms.slicing import Slicing
-
-
-def cell_index(time: Column, step_seconds: int) -> Column:
-    """Absolute index of the cell that holds `time`."""
-    return F.floor(F.unix_micros(time) / (step_seconds * MICROSECONDS)).cast("long")
-
-
-def to_cell_spans(cells: DataFrame, step_seconds: int) -> DataFrame:
-    """First and last cell of each turbine.
-
-    Grain: one row per `asset_id`.
-
-    Args:
-        cells: Needs `asset_id`, `cell_start`.
-        step_seconds: Length of a cell.
-
-    Returns:
-        `asset_id`, `first_cell`, `last_cell` (absolute indices, both included).
-    """
-    index = cell_index(F.col("cell_start"), step_seconds)
-    return cells.groupBy("asset_id").agg(F.min(index).alias("first_cell"), F.max(index).alias("last_cell"))
-
-
-def to_window_spans(changed: DataFrame, known: DataFrame, longest_lookback: int) -> DataFrame:
-    """Window ends that can see a changed cell.
-
-    Grain: one row per row of `changed` that some window can see.
-
-    Args:
-        changed: Ranges of cells: `asset_id`, `first_cell`, `last_cell`.
-        known: The same of all cells; a turbine's windows end when its last cell does. Unique by `asset_id`.
-        longest_lookback: In cells.
-
-    Returns:
-        `asset_id`, `first_end`, `last_end` (absolute indices, both included).
-    """
-    last_cell = F.least(F.col("change.last_cell") + (longest_lookback - 1), F.col("all.last_cell"))
-    return (
-        changed.alias("change")
-        .join(known.alias("all"), on="asset_id", how="inner")
-        .select("asset_id", (F.col("change.first_cell") + 1).alias("first_end"), (last_cell + 1).alias("last_end"))
-        .where("first_end <= last_end")
-    )
-
-
-def to_spans_between(known: DataFrame, first_end: int, last_end: int) -> DataFrame:
-    """Window ends of every turbine in a span of time.
-
-    Grain: one row per `asset_id` that has windows in it.
-
-    Args:
-        known: `asset_id`, `first_cell`, `last_cell`; unique by `asset_id`.
-        first_end: Absolute index, included.
-        last_end: Absolute index, included.
-
-    Returns:
-        `asset_id`, `first_end`, `last_end` (both included).
-    """
-    first, last = F.greatest(F.col("first_cell") + 1, F.lit(first_end)), F.least(F.col("last_cell") + 1, F.lit(last_end))
-    return known.select("asset_id", first.alias("first_end"), last.alias("last_end")).where("first_end <= last_end")
-
-
-def filter_to_cells(readings: DataFrame, cells: DataFrame, step_seconds: int) -> DataFrame:
-    """Keep the readings that lie in some cells.
-
-    Grain: as `readings`.
-
-    Args:
-        readings: Needs `asset_id`, `event_time`.
-        cells: `asset_id`, `cell` (absolute index).
-        step_seconds: Length of a cell.
-    """
-    is_same_cell = (F.col("reading.asset_id") == F.col("cell.asset_id")) & (
-        cell_index(F.col("reading.event_time"), step_seconds) == F.col("cell.cell")
-    )
-    return readings.alias("reading").join(cells.alias("cell"), on=is_same_cell, how="left_semi")
-
-
-def filter_to_spans(features: DataFrame, spans: DataFrame, step_seconds: int) -> DataFrame:
-    """Keep the windows that end in some spans.
-
-    Grain: as `features`.
-
-    Args:
-        features: Needs `asset_id`, `window_end`.
-        spans: `asset_id`, `first_end`, `last_end` (absolute indices, both included).
-        step_seconds: Length of a cell.
-    """
-    end = cell_index(F.col("window.window_end"), step_seconds)
-    is_inside = (F.col("window.asset_id") == F.col("span.asset_id")) & end.between(
-        F.col("span.first_end"), F.col("span.last_end")
-    )
-    return features.alias("window").join(F.broadcast(spans.alias("span")), on=is_inside, how="left_semi")
+from turbine_health.transforms.spans import cell_index
 
 
 def with_life_starts(spans: DataFrame, lives: DataFrame) -> DataFrame:
@@ -130,6 +35,26 @@ def with_life_starts(spans: DataFrame, lives: DataFrame) -> DataFrame:
     return spans.join(starts, on="asset_id", how="left")
 
 
+def with_event_times(spans: DataFrame, events: DataFrame, plan: FeaturePlan) -> DataFrame:
+    """Add when each event began that features count.
+
+    Grain: as `spans`.
+
+    Args:
+        spans: Needs `asset_id`.
+        events: silver.asset_events.
+        plan: Says which to count.
+
+    Returns:
+        `spans` plus `<event>_began` of each of `plan.events`: ascending microseconds since 1970; null where none is known.
+    """
+    began = [
+        F.sort_array(F.collect_list(F.when(F.col("event_type") == EVENTS[event], F.unix_micros("started_at")))).alias(name)
+        for event, name in _began_columns(plan).items()
+    ]
+    return spans.join(events.groupBy("asset_id").agg(*began), on="asset_id", how="left") if began else spans
+
+
 def to_window_features(cells: DataFrame, spans: DataFrame, plan: FeaturePlan, slicing: Slicing) -> DataFrame:
     """Trailing statistics of every window that `spans` asks for.
 
@@ -137,7 +62,8 @@ def to_window_features(cells: DataFrame, spans: DataFrame, plan: FeaturePlan, sl
 
     Args:
         cells: gold.signal_cells, at least those from the longest look-back before each span's start.
-        spans: `asset_id`, `first_end`, `last_end`, `life_starts`; a window asked for twice is built once.
+        spans: `asset_id`, `first_end`, `last_end`, `life_starts`, and what `with_event_times` adds; a window asked for
+            twice is built once.
         plan: What to compute.
         slicing: How much a worker holds; its chunks are those of `plan`.
 
@@ -185,9 +111,14 @@ def _cut_into_chunks(spans: DataFrame, plan: FeaturePlan) -> DataFrame:
         .agg(
             F.min(first_end).alias("first_end"),
             F.max(last_end).alias("last_end"),
-            F.first("life_starts", ignorenulls=True).alias("life_starts"),
+            *(F.first(name, ignorenulls=True).alias(name) for name in ("life_starts", *_began_columns(plan).values())),
         )
     )
+
+
+def _began_columns(plan: FeaturePlan) -> dict[str, str]:
+    """Event → column of the times at which it began."""
+    return {event: f"{event}_began" for event in plan.events}
 
 
 def _with_chunk(spans: DataFrame, length: int) -> DataFrame:
@@ -256,7 +187,8 @@ def built_windows(rows: pa.Table, plan: FeaturePlan) -> Iterator[pa.RecordBatch]
     order = np.lexsort((cell, chunk, codes))
     codes, chunk, cell = codes[order], chunk[order], cell[order]
     starts = np.flatnonzero(np.diff(codes, prepend=-1).astype(bool) | np.diff(chunk, prepend=_BEFORE_ALL).astype(bool))
-    wishes = rows.select(["first_end", "last_end", "life_starts"]).take(order[starts]).to_pylist()
+    began = _began_columns(plan)
+    wishes = rows.select(["first_end", "last_end", "life_starts", *began.values()]).take(order[starts]).to_pylist()
     of_asset = {name: floats(rows[name])[np.newaxis, order] for name in _OF_ASSET}
     of_signals = {
         part: np.stack([floats(rows[cell_column(signal, part)])[order] for signal in plan.signals])
@@ -272,7 +204,9 @@ def built_windows(rows: pa.Table, plan: FeaturePlan) -> Iterator[pa.RecordBatch]
                 {part: values[:, own] for part, values in of_signals.items()},
             )
             life_starts = np.array(wish["life_starts"] or [], dtype=np.float64) / MICROSECONDS
-            yield _batch(asset_ids[int(codes[start])], ends, window_values(held, ends, life_starts, plan), plan)
+            values = window_values(held, ends, life_starts, plan)
+            times = {event: np.array(wish[name] or [], dtype=np.int64) for event, name in began.items()}
+            yield _batch(asset_ids[int(codes[start])], ends, {**values, **event_counts(ends, times, plan)}, plan)
 
 
 @dataclass(frozen=True)
