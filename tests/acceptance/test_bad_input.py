@@ -49,6 +49,11 @@ def test_an_unknown_setting(plant):
     assert "labels.horizon: unknown key" in refusal(plant, "ingest", "--set", "labels.horizon=7")
 
 
+def test_an_embargo_shorter_than_the_horizon(plant):
+    line = refusal(plant, "train", "--set", "split.embargo_days=6")
+    assert "split.embargo_days (6) is shorter than labels.horizon_days (7), so training would see the test's future" in line
+
+
 def test_a_folder_that_is_not_there(plant):
     (plant.landing / "logs.csv").unlink()
     plant.landing.rmdir()

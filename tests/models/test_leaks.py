@@ -47,3 +47,12 @@ def test_a_planted_feature_that_knows_the_future_is_caught(spark):
 def test_an_honest_feature_is_not_taken_for_a_leak():
     assert suspected_leak({"bearing_temp_c__mean_24h": 0.9, "x__mean_24h": 0.1}, 0.97) is None
     assert suspected_leak({"bearing_temp_c__mean_24h": 0.2, "x__mean_24h": 0.1}, 1.0) is None
+
+
+def test_a_signal_that_leaks_through_many_statistics_is_caught():
+    names = [f"oil_temp_c__{statistic}_{hours}h" for statistic in ("mean", "min", "max") for hours in (24, 168, 720)]
+    leaking = {**dict.fromkeys(names, 0.08), "missing:oil_temp_c__mean_24h": 0.08, "asset__age_days": 0.2}
+    found = suspected_leak(leaking, 0.995)
+    assert found == "oil_temp_c by all its statistics alone carries 80 % of the gain at a PR-AUC of 0.995"
+    assert suspected_leak(leaking, 0.97) is None
+    assert suspected_leak({name: share / 2 for name, share in leaking.items()}, 0.995) is None
