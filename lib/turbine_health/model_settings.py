@@ -114,7 +114,9 @@ class EvaluationSettings(Section):
     learning_curve: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (), description="Shares of the training turbines to train on, to see what more would bring; one more fit a head each."
     )
-    inspections_per_day: tuple[int, ...] = Field((1, 3), description="Turbines that can be visited a day, for top-k scores.")
+    inspections_per_day: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (1, 3), min_length=1, description="Turbines that can be visited a day, for top-k scores."
+    )
     min_test_failures: int = Field(5, ge=1, description="Fewer distinct failures in the test prove nothing.")
 
 

@@ -54,6 +54,10 @@ def test_an_embargo_shorter_than_the_horizon(plant):
     assert "split.embargo_days (6) is shorter than labels.horizon_days (7), so training would see the test's future" in line
 
 
+def test_scores_for_no_inspections_a_day(plant):
+    assert "evaluation.inspections_per_day" in refusal(plant, "train", "--set", "evaluation.inspections_per_day=[]")
+
+
 def test_a_folder_that_is_not_there(plant):
     (plant.landing / "logs.csv").unlink()
     plant.landing.rmdir()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from degrading_fleet import examples_table, fleet_examples, fleet_settings, fleet_windows, windows_table
+from degrading_fleet import START, examples_table, fleet_examples, fleet_settings, fleet_windows, windows_table
 from pyspark.sql import functions as F
 
 from turbine_health.errors import DataError, SettingsError, TrackingError
@@ -185,6 +185,15 @@ def test_a_fleet_without_failures_is_refused(spark, tmp_path):
     healthy = fleet_examples(spark, plant.settings, turbines=2, days=60).withColumn("failure_within_7d", F.lit(0))
     plant.store.append(healthy, examples_table(plant.settings))
     with pytest.raises(DataError, match="failures ahead in 0 of 3 turbine folds"):
+        plant.train()
+
+
+def test_a_test_part_in_which_nothing_can_be_scored_is_refused(spark, tmp_path):
+    plant = Plant(spark, tmp_path)
+    is_silent = F.col("window_end") > F.lit(START + timedelta(days=60))
+    rows = fleet_examples(spark, plant.settings, turbines=6, days=100)
+    plant.store.append(rows.withColumn("coverage", F.when(is_silent, 0.0).otherwise(1.0)), examples_table(plant.settings))
+    with pytest.raises(DataError, match=r"the test part has \d+ rows with a label, and none that is fresh"):
         plant.train()
 
 

@@ -120,6 +120,11 @@ def test_an_embargo_shorter_than_the_horizon_is_refused():
     assert "split.embargo_days (6) is shorter than labels.horizon_days (7)" in told
 
 
+@pytest.mark.parametrize("per_day", ["[]", "[0]"])
+def test_scores_for_no_inspections_a_day_are_refused(per_day):
+    assert "evaluation.inspections_per_day" in complaint(overrides=[f"evaluation.inspections_per_day={per_day}"], environ={})
+
+
 def test_a_feature_of_a_signal_that_no_source_has_is_refused(tmp_path):
     source = settings_file(tmp_path, SOURCE, "plant.yaml")
     told = complaint(overrides=[f"sources=[{source}]", "features.signals=[oil_temp_c]"], environ={})

@@ -135,6 +135,7 @@ def load_training_set(store: TableStore, settings: Settings, version: int | None
     marked = in_training_order(_mark(examples, groups, border, settings), settings.model.training_partitions).cache()
     counts = _counts(marked)
     _refuse_without_failures(counts, settings.split.folds)
+    _refuse_without_test(counts)
     usable = marked.where(F.col("is_ok")).drop("is_ok")
     training = usable.where((F.col("part") == TRAIN) & F.col("failure_within_7d").isNotNull())
     preparation = fit_preparation(training, int(counts.loc[counts["part"] == TRAIN, "rows"].sum()), features)
@@ -196,4 +197,16 @@ def _refuse_without_failures(counts: pd.DataFrame, folds: int) -> None:
             f"training rows see failures ahead in {len(failing)} of {folds} turbine folds, and {int(healthy):,} are healthy",
             where="gold.training_examples",
             hint="at least two turbines must have failed; take in a longer record or more turbines",
+        )
+
+
+def _refuse_without_test(counts: pd.DataFrame) -> None:
+    """Without a row to judge on nothing could be said about the model."""
+    test = counts[(counts["part"] == TEST) & counts["failure_within_7d"].notna()]
+    if not test["is_ok"].any():
+        labelled = int(test["rows"].sum())
+        raise DataError(
+            f"the test part has {labelled:,} rows with a label, and none that is fresh and full enough to be scored",
+            where="gold.training_examples",
+            hint="give a larger split.test_share or another split.strategy, or take in a longer record",
         )
