@@ -118,6 +118,7 @@ class EvaluationSettings(Section):
         (1, 3), min_length=1, description="Turbines that can be visited a day, for top-k scores."
     )
     min_test_failures: int = Field(5, ge=1, description="Fewer distinct failures in the test prove nothing.")
+    min_training_failures: int = Field(10, ge=1, description="Fewer distinct failures in the training part teach nothing.")
 
 
 class ScoringSettings(Section):

@@ -1,6 +1,7 @@
 """Train and predict on a small fleet whose bearings warm up before they fail."""
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -141,6 +142,67 @@ def test_a_span_scores_every_window_in_it(plant):
     start = last - timedelta(days=2)
     expected = windows.where(F.col("window_end") >= F.lit(start)).count()
     assert plant.predict(start=start).rows == expected > 20
+
+
+@pytest.fixture(scope="module")
+def refused(plant):
+    """Trained on labels dealt out by chance, tested on true ones; and more failures are asked for."""
+    evaluation = plant.settings.evaluation.model_copy(update={"min_training_failures": 1_000})
+    settings = plant.settings.model_copy(update={"evaluation": evaluation})
+    examples = plant.store.read(examples_table(settings), 1)
+    chance = F.pmod(F.xxhash64("asset_id", "window_end"), F.lit(1_000)) / 1_000
+    is_early = F.col("window_end") < F.lit(START + timedelta(days=170))
+    by_chance = {"failure_within_7d": (chance < 0.2).cast("int"), "time_to_failure_days": 60 * chance}
+    shuffled = {
+        name: F.when(is_early & F.col(name).isNotNull(), value).otherwise(F.col(name)) for name, value in by_chance.items()
+    }
+    written = plant.store.overwrite(examples.withColumns(shuffled).localCheckpoint(), examples_table(settings))
+    return train(plant.store, plant.tracker, settings, as_of_version=written.version)
+
+
+def gate_of(plant, version):
+    runs = plant.tracker.runs(plant.settings.mlflow.classifier_experiment)
+    runs += plant.tracker.runs(plant.settings.mlflow.regressor_experiment)
+    return next(run.tags["gate"] for run in runs if run.run_id == version.run_id)
+
+
+def test_a_worse_challenger_is_refused_and_the_champion_stays(plant, refused):
+    for version, champion in ((refused.classifier, plant.summary.classifier), (refused.regressor, plant.summary.regressor)):
+        assert "minus the champion's lies between" in gate_of(plant, version)
+        assert plant.tracker.champion(version.name) == champion
+    assert refused.roles == ("challenger", "challenger")
+
+
+def test_a_model_that_loses_to_a_baseline_is_refused_with_both_numbers(plant, refused):
+    assert re.search(r"cost per turbine-month is [\d,.]+; \w+ \w+ has [\d,.]+", gate_of(plant, refused.classifier))
+    assert re.search(r"root mean squared error in days is [\d.]+; the mean life has [\d.]+", gate_of(plant, refused.regressor))
+
+
+def test_a_model_that_learned_from_too_few_failures_is_refused(plant, refused):
+    for version in (refused.classifier, refused.regressor):
+        assert re.search(r"the training part holds \d+ distinct failures; 1000 are needed", gate_of(plant, version))
+
+
+def test_a_champion_whose_features_are_gone_hinders_nobody_and_is_named(plant, spark, tmp_path):
+    changes = {"features": {"lookback_hours": [24], "statistics": ["mean"], "every_hours": 24}, "mlflow": plant.settings.mlflow}
+    evaluation = {"resamplings": 20, "min_test_failures": 1, "min_training_failures": 1, "random_reference": False}
+    settings = fleet_settings(**changes, evaluation=evaluation)
+    store = TableStore(spark, StorageSettings(root=f"{tmp_path}/lake"))
+    table = examples_table(settings)
+    store.append(fleet_examples(spark, plant.settings, turbines=6, days=120).select(*table.schema.names), table)
+    known = {version.name: version for version in (plant.summary.classifier, plant.summary.regressor)}
+    trained = train(store, plant.tracker, settings)
+    for version in (trained.classifier, trained.regressor):
+        why = f"not judged: champion version {known[version.name].version} could not score the test: the table no longer has "
+        assert f"{why}active_power_kw__std_24h, bearing_temp_c__std_24h" in gate_of(plant, version)
+        plant.tracker.set_alias(known[version.name], "champion")
+
+
+def test_trained_on_shuffled_labels_the_score_falls_to_the_base_rate(plant, refused):
+    metrics = plant.tracker.metrics(refused.classifier.run_id)
+    assert metrics["unseen_turbines_pr_auc"] < 1.5 * metrics["unseen_turbines_base_rate"]
+    known = plant.tracker.metrics(plant.summary.classifier.run_id)
+    assert known["unseen_turbines_pr_auc"] > 3 * known["unseen_turbines_base_rate"]
 
 
 @pytest.fixture

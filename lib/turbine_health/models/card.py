@@ -29,6 +29,7 @@ def model_card(
     decision = "becomes champion" if verdict.passes else "stays challenger"
     lines += ["## Gate", "", f"The model {decision}.", ""]
     lines += [f"- {'holds' if condition.holds else '**fails**'}: {condition.sentence}" for condition in verdict.conditions]
+    lines += [f"- **not judged**: {reason}" for reason in verdict.not_judged]
     lines += ["", "## Known limits", "", *(f"- {limit}" for limit in limits), ""]
     return "\n".join(lines)
 

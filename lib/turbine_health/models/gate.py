@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from turbine_health.errors import TableError
@@ -31,6 +31,8 @@ class Verdict:
     """All conditions; the model passes when every one holds."""
 
     conditions: tuple[Condition, ...]
+    not_judged: tuple[str, ...] = ()
+    """Conditions that could not be looked at, and why."""
 
     @property
     def passes(self) -> bool:
@@ -46,25 +48,33 @@ class Verdict:
 def judge(
     failures: int,
     min_failures: int,
+    training_failures: int,
+    min_training_failures: int,
     score: str,
     value: float | None,
     baselines: Mapping[str, float | None],
     difference_to_champion: tuple[float, float] | None,
     leak: str | None = None,
+    not_judged: str | None = None,
 ) -> Verdict:
     """Hold a model against the gate.
 
     Args:
         failures: Distinct failures in the test.
         min_failures: Fewer prove nothing.
+        training_failures: Distinct failures that the model has learned from.
+        min_training_failures: Fewer teach nothing.
         score: What is compared, in words; lower is better.
         value: The new model's; None: could not be computed.
         baselines: The same of each baseline, by name; None: could not be computed.
         difference_to_champion: Confidence interval of new minus champion on the same test; None: there is no champion.
         leak: Why a feature seems to know the future; None: none does.
+        not_judged: Why there is a champion and it was not compared with; None: it was, or there is none.
     """
+    learned = f"the training part holds {training_failures} distinct failures; {min_training_failures} are needed"
     conditions = [
         Condition(failures >= min_failures, f"the test holds {failures} distinct failures; {min_failures} are needed"),
+        Condition(training_failures >= min_training_failures, learned),
         *(_beats(name, other, score, value) for name, other in baselines.items() if other is not None),
     ]
     if difference_to_champion is not None:
@@ -74,7 +84,17 @@ def judge(
         )
     if leak is not None:
         conditions.append(Condition(False, f"{leak}: it seems to know the future"))
-    return Verdict(tuple(conditions))
+    return Verdict(tuple(conditions), (not_judged,) if not_judged else ())
+
+
+def cannot_be_compared(version: str, missing: Sequence[str]) -> str:
+    """Why a champion that can score nothing any more stands in nobody's way.
+
+    >>> cannot_be_compared("3", ["x__mean_24h"])
+    'champion version 3 could not score the test: the table no longer has x__mean_24h'
+    """
+    named = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+    return f"champion version {version} could not score the test: the table no longer has {named}"
 
 
 def suspected_leak(importance: Mapping[str, float], pr_auc: float | None) -> str | None:

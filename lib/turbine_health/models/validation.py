@@ -20,10 +20,11 @@ AGE = "asset__age_days"
 _AGE_FOREST: dict[str, Any] = {"featuresCol": "age", "weightCol": WEIGHT, "maxDepth": 4, "minInstancesPerNode": 50, "seed": 1}
 _AGE_TREES = 10
 
+Unfitted = Estimator[Any]
 Scorer = Callable[[DataFrame, Transformer], DataFrame]
 
 
-def out_of_fold(rows: DataFrame, trainable: Column, estimator: Estimator[Any], folds: int, score: Scorer) -> DataFrame:
+def out_of_fold(rows: DataFrame, trainable: Column, estimator: Unfitted, folds: int, score: Scorer) -> DataFrame:
     """Score every turbine with a forest grown from the other folds' training rows.
 
     Grain: as the rows of `rows` that belong to a fold.
@@ -47,7 +48,7 @@ def out_of_fold(rows: DataFrame, trainable: Column, estimator: Estimator[Any], f
 
 
 def random_reference(
-    rows: DataFrame, judged: Column, trainable: Column, estimator: Estimator[Any], test_share: float, score: Scorer
+    rows: DataFrame, judged: Column, trainable: Column, estimator: Unfitted, test_share: float, score: Scorer
 ) -> DataFrame:
     """Score random rows with a forest grown from the others.
 

@@ -22,13 +22,13 @@ from turbine_health.models.events import (
     totals_by_threshold,
 )
 from turbine_health.models.forests import LABEL, WEIGHT, class_weight, classifier, healthy_share_kept, is_kept
-from turbine_health.models.gate import Verdict, judge, suspected_leak
+from turbine_health.models.gate import Verdict, cannot_be_compared, judge, suspected_leak
 from turbine_health.models.learning_curve import failure_learning_curve
 from turbine_health.models.preparation import FittedPipeline
 from turbine_health.models.resampling import interval_of
 from turbine_health.models.scoring import SCORE_DIGITS, calibrated, with_raw_score
 from turbine_health.models.serving import Calibration, ClassifierServing
-from turbine_health.models.validation import AGE, age_classifier, out_of_fold, random_reference
+from turbine_health.models.validation import AGE, Scorer, Unfitted, age_classifier, out_of_fold, random_reference
 from turbine_health.models.views import (
     BOTH,
     CHAMPION_VIEW,
@@ -70,6 +70,8 @@ class FailureHead:
     learning: pd.DataFrame
     """PR-AUC by share of the training turbines; empty unless `evaluation.learning_curve` asks for it."""
     importance: pd.DataFrame
+    not_compared: str | None
+    """Why the champion is not among `scores`, where there is one."""
 
 
 def train_failure_head(held: TrainingSet, run: TrackedRun, tracker: Tracker) -> FailureHead:
@@ -90,14 +92,11 @@ def train_failure_head(held: TrainingSet, run: TrackedRun, tracker: Tracker) -> 
     served = with_raw_score(rows.where(F.col("part").isin(TEST, LATER)), forest).drop("features")
     with run.without_autolog():
         views = view_rows(held, validated, served)
-        if settings.evaluation.random_reference:
-            is_training = F.col("part") == TRAIN
-            views[RANDOM] = random_reference(
-                rows, is_training, is_learned, side_estimator, settings.split.test_share, with_raw_score
-            )
+        views |= random_rows(held, rows, is_learned, side_estimator, with_raw_score)
         learning = _learning_curve(held, rows, is_learned)
         judged = {view: _with_alerts(frame, calibration, threshold) for view, frame in views.items()}
-        judged |= _baselines(held, rows, is_learned) | _champion(held, tracker)
+        champion, not_compared = _champion(held, tracker)
+        judged |= _baselines(held, rows, is_learned) | champion
     scored = cached_with_short_plan(union_of_views(judged))
     judging = Judging(settings.labels.horizon_days, settings.features.every_hours, settings.costs, settings.evaluation)
     test = scored.where(F.col(VIEW) == TEST_VIEW)
@@ -113,6 +112,7 @@ def train_failure_head(held: TrainingSet, run: TrackedRun, tracker: Tracker) -> 
         by_turbine=costliest_turbines(test, VIEW, settings.labels.horizon_days, settings.features.every_hours, settings.costs),
         learning=learning,
         importance=held.importance(forest.featureImportances.toArray()),
+        not_compared=not_compared,
     )
 
 
@@ -124,11 +124,14 @@ def failure_verdict(head: FailureHead, held: TrainingSet) -> Verdict:
     return judge(
         failures=int(test.metrics["failures"] or 0),
         min_failures=evaluation.min_test_failures,
+        training_failures=held.training_failures,
+        min_training_failures=evaluation.min_training_failures,
         score="cost per turbine-month",
         value=test.metrics["cost_per_turbine_month"],
         baselines={name: head.scores[name].metrics["cost_per_turbine_month"] for name in BASELINES if name in head.scores},
         difference_to_champion=difference,
         leak=suspected_leak(head.importance.set_index("feature")["importance"].to_dict(), test.metrics["pr_auc"]),
+        not_judged=head.not_compared,
     )
 
 
@@ -151,6 +154,16 @@ def view_rows(held: TrainingSet, validated: DataFrame, served: DataFrame) -> dic
         views[FUTURE] = served.where(is_after & F.col("fold").isNotNull())
         views[BOTH] = validated.where(is_after)
     return views
+
+
+def random_rows(
+    held: TrainingSet, rows: DataFrame, is_learned: Column, estimator: Unfitted, score: Scorer
+) -> dict[str, DataFrame]:
+    """The view that flatters, where the settings ask for it; arguments as for `random_reference`."""
+    if not held.settings.evaluation.random_reference:
+        return {}
+    share, is_training = held.settings.split.test_share, F.col("part") == TRAIN
+    return {RANDOM: random_reference(rows, is_training, is_learned, estimator, share, score)}
 
 
 def union_of_views(frames: Mapping[str, DataFrame]) -> DataFrame:
@@ -198,22 +211,20 @@ def _baselines(held: TrainingSet, rows: DataFrame, is_learned: Column) -> dict[s
     return judged
 
 
-def _champion(held: TrainingSet, tracker: Tracker) -> dict[str, DataFrame]:
-    """The champion on the same test rows, with its own calibration and threshold.
+def _champion(held: TrainingSet, tracker: Tracker) -> tuple[dict[str, DataFrame], str | None]:
+    """The champion on the same test rows, with its own calibration and threshold; or why there is none to compare with.
 
-    Nothing when there is none, or when the table no longer has its features: then it can score nothing any more.
+    Neither when there is no champion. Where the table no longer has its features, it can score nothing any more.
     """
     champion = tracker.champion(tracker.settings.classifier_model)
     if champion is None:
-        return {}
+        return {}, None
     serving = ClassifierServing.from_json(tracker.load_json(champion.run_id, "serving.json"))
     if missing := held.missing_features(serving.features):
-        logger.warning("champion version %s cannot be compared: %s is gone", champion.version, ", ".join(missing[:5]))
-        return {}
+        return {}, cannot_be_compared(champion.version, missing)
     test = held.examples.where((F.col("part") == TEST) & F.col(LABEL).isNotNull())
-    return {
-        CHAMPION_VIEW: _with_alerts(with_raw_score(test, tracker.load_model(champion)), serving.calibration, serving.threshold)
-    }
+    scored = _with_alerts(with_raw_score(test, tracker.load_model(champion)), serving.calibration, serving.threshold)
+    return {CHAMPION_VIEW: scored}, None
 
 
 def _learning_curve(held: TrainingSet, rows: DataFrame, is_learned: Column) -> pd.DataFrame:

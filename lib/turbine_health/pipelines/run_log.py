@@ -116,7 +116,8 @@ def log_verdict(run: TrackedRun, card: str, verdict: Verdict, views: pd.DataFram
     """The card, the views and what the gate decided."""
     run.log_text(card, "model_card.md")
     run.log_json(views.to_dict("records"), "views.json")
-    run.log_tags({"gate": "passed" if verdict.passes else "; ".join(verdict.reasons)})
+    found = verdict.reasons or ["passed"]
+    run.log_tags({"gate": "; ".join([*found, *(f"not judged: {reason}" for reason in verdict.not_judged)])})
 
 
 def failure_view_table(head: FailureHead) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -17,20 +16,18 @@ from turbine_health.io.tracking import TrackedRun, Tracker
 from turbine_health.models.calibration import fit_interval
 from turbine_health.models.evaluation import error_sums
 from turbine_health.models.forests import DAYS, WEIGHT, feature_gains, kind_of_trees, regressor
-from turbine_health.models.gate import Verdict, judge
+from turbine_health.models.gate import Verdict, cannot_be_compared, judge
 from turbine_health.models.learning_curve import time_learning_curve
 from turbine_health.models.preparation import FittedPipeline
 from turbine_health.models.resampling import interval_of
 from turbine_health.models.scoring import agreed_days, interval_band, is_moved, lower_days, upper_days, with_raw_days
 from turbine_health.models.serving import Interval, RegressorServing
-from turbine_health.models.validation import AGE, age_regressor, out_of_fold, random_reference
-from turbine_health.models.views import CHAMPION_VIEW, RANDOM, TEST_VIEW, UNSEEN, VIEW, Metrics, time_scores
-from turbine_health.pipelines.failure_head import FailureHead, union_of_views, view_rows
+from turbine_health.models.validation import AGE, age_regressor, out_of_fold
+from turbine_health.models.views import CHAMPION_VIEW, TEST_VIEW, UNSEEN, VIEW, Metrics, time_scores
+from turbine_health.pipelines.failure_head import FailureHead, random_rows, union_of_views, view_rows
 from turbine_health.pipelines.training_set import TrainingSet
 from turbine_health.settings import ModelSettings
 from turbine_health.transforms.splits import LATER, TEST, TRAIN
-
-logger = logging.getLogger("turbine_health")
 
 RAW, ACTUAL = "raw_time_to_failure_days", "actual_days"
 MEAN, BY_AGE = "the mean life", "age alone"
@@ -58,6 +55,8 @@ class TimeHead:
     learning: pd.DataFrame
     """Root mean squared error by share of the training turbines; empty unless `evaluation.learning_curve` asks for it."""
     importance: pd.DataFrame
+    not_compared: str | None
+    """Why the champion is not among `scores`, where there is one."""
 
 
 def train_time_head(held: TrainingSet, failure_head: FailureHead, run: TrackedRun, tracker: Tracker) -> TimeHead:
@@ -76,13 +75,11 @@ def train_time_head(held: TrainingSet, failure_head: FailureHead, run: TrackedRu
     served = with_raw_days(rows.where(F.col("part").isin(TEST, LATER)), forest).drop("features")
     with run.without_autolog():
         views = view_rows(held, validated, served)
-        if settings.evaluation.random_reference:
-            views[RANDOM] = random_reference(
-                rows, is_training, is_training, side_estimator, settings.split.test_share, with_raw_days
-            )
+        views |= random_rows(held, rows, is_training, side_estimator, with_raw_days)
         shares, is_test = settings.evaluation.learning_curve, F.col("part") == TEST
         learning = time_learning_curve(rows, is_training, is_test, side_estimator, shares)
-        views |= _baselines(held, rows, is_training) | _champion(held, tracker)
+        champion, not_compared = _champion(held, tracker)
+        views |= _baselines(held, rows, is_training) | champion
     judged = {view: _with_bounds(frame, interval) for view, frame in views.items()}
     judged[UNSEEN] = _bounded_by_other_folds(views[UNSEEN], held)
     scored = cached_with_short_plan(union_of_views({view: _with_actual(frame, cap_days) for view, frame in judged.items()}))
@@ -100,6 +97,7 @@ def train_time_head(held: TrainingSet, failure_head: FailureHead, run: TrackedRu
         by_turbine=_errors_by_turbine(test, list(failure_head.by_turbine["asset_id"])),
         learning=learning,
         importance=held.importance(feature_gains(forest)),
+        not_compared=not_compared,
     )
 
 
@@ -112,10 +110,13 @@ def time_verdict(head: TimeHead, failure_head: FailureHead, held: TrainingSet) -
     return judge(
         failures=int(failure_head.scores[TEST_VIEW].metrics["failures"] or 0),
         min_failures=evaluation.min_test_failures,
+        training_failures=held.training_failures,
+        min_training_failures=evaluation.min_training_failures,
         score="root mean squared error in days",
         value=head.scores.get(TEST_VIEW, {}).get("rmse_known"),
         baselines={name: head.scores[name]["rmse_known"] for name in BASELINES if name in head.scores},
         difference_to_champion=difference,
+        not_judged=head.not_compared,
     )
 
 
@@ -148,17 +149,16 @@ def _baselines(held: TrainingSet, rows: DataFrame, is_training: Column) -> dict[
     return views
 
 
-def _champion(held: TrainingSet, tracker: Tracker) -> dict[str, DataFrame]:
-    """The champion on the same test rows; nothing when there is none or the table no longer has its features."""
+def _champion(held: TrainingSet, tracker: Tracker) -> tuple[dict[str, DataFrame], str | None]:
+    """The champion on the same test rows, or why it cannot score them; neither when there is no champion."""
     champion = tracker.champion(tracker.settings.regressor_model)
     if champion is None:
-        return {}
+        return {}, None
     serving = RegressorServing.from_json(tracker.load_json(champion.run_id, "serving.json"))
     if missing := held.missing_features(serving.features):
-        logger.warning("champion version %s cannot be compared: %s is gone", champion.version, ", ".join(missing[:5]))
-        return {}
+        return {}, cannot_be_compared(champion.version, missing)
     test = held.examples.where((F.col("part") == TEST) & F.col(DAYS).isNotNull())
-    return {CHAMPION_VIEW: with_raw_days(test, tracker.load_model(champion))}
+    return {CHAMPION_VIEW: with_raw_days(test, tracker.load_model(champion))}, None
 
 
 def _fit_interval(validated: DataFrame, model: ModelSettings) -> Interval:

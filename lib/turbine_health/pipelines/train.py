@@ -101,6 +101,8 @@ def _role(version: RegisteredVersion, verdict: Verdict, tracker: Tracker) -> str
     """Give the version the role that the gate allows, and say why not more."""
     role = CHAMPION if verdict.passes else CHALLENGER
     tracker.set_alias(version, role)
+    for reason in verdict.not_judged:
+        logger.warning("%s version %s was not held against every condition: %s", version.name, version.version, reason)
     for reason in verdict.reasons:
         logger.info("%s version %s is not let through: %s", version.name, version.version, reason)
     return role
