@@ -47,6 +47,15 @@ class LinearAnswerSettings(Section):
     penalty: float = Field(0.025, gt=0, description="Of the ridge, as a share of the cap: days per spread of a feature.")
 
 
+class RegimeSettings(Section):
+    """Deviation from what the operating regime predicts, fitted on healthy windows of the training part."""
+
+    signals: tuple[str, ...] = Field(min_length=1, max_length=3, description="Their window means tell the regime: power, say.")
+    of: tuple[str, ...] = Field(min_length=1, description="Signals whose window means are compared with the regime's.")
+    bins: int = Field(5, ge=2, le=20, description="Of each signal that tells the regime, with about equally many windows.")
+    min_windows: int = Field(30, ge=2, description="A regime with fewer healthy windows says nothing.")
+
+
 class ModelSettings(Section):
     """Both heads."""
 
@@ -59,6 +68,7 @@ class ModelSettings(Section):
     linear_answers: LinearAnswerSettings | None = Field(
         None, description="Gives the trees for days left what linear regressions answer, as further features. Null: not."
     )
+    regime: RegimeSettings | None = Field(None, description="Null: no deviations from the operating regime.")
     interval_coverage: float = Field(0.8, gt=0, lt=1)
     interval_bands: int = Field(4, ge=1, le=20, description="Bands of predicted life with an interval of their own.")
     max_healthy_rows_per_failing_row: float | None = Field(

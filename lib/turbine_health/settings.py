@@ -20,6 +20,7 @@ from turbine_health.model_settings import EvaluationSettings as EvaluationSettin
 from turbine_health.model_settings import ForestSettings as ForestSettings
 from turbine_health.model_settings import LinearAnswerSettings as LinearAnswerSettings
 from turbine_health.model_settings import ModelSettings as ModelSettings
+from turbine_health.model_settings import RegimeSettings as RegimeSettings
 from turbine_health.model_settings import ScoringSettings as ScoringSettings
 from turbine_health.model_settings import SplitSettings as SplitSettings
 from turbine_health.section import Section
@@ -244,7 +245,7 @@ class Settings(Section):
         unknown = sorted(named - known) if known else []
         if unknown:
             problems.append(f"features.signals names {', '.join(unknown)}, which no source has ({', '.join(sorted(known))})")
-        problems += [*self._repeated_sources(), *self._simulated_strangers()]
+        problems += [*self._repeated_sources(), *self._unknown_regimes(known), *self._simulated_strangers()]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -253,6 +254,13 @@ class Settings(Section):
         """Two sources of one name would share a table and a stream."""
         names = [source.name for source in self.sources]
         return [f"two sources are named {name}" for name in sorted({name for name in names if names.count(name) > 1})]
+
+    def _unknown_regimes(self, known: set[str]) -> list[str]:
+        """Signals of `model.regime` whose means no window has."""
+        regime = self.model.regime
+        with_means = {name for each in self.features.sets if "mean" in each.statistics for name in each.signals or known}
+        unknown = sorted({*regime.signals, *regime.of} - with_means) if regime and known else []
+        return [f"model.regime names {', '.join(unknown)}, of which features have no mean"] if unknown else []
 
     def _simulated_strangers(self) -> list[str]:
         """Turbines that would be simulated only to be set aside as unknown."""

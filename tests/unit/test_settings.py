@@ -135,6 +135,14 @@ def test_an_event_that_nobody_logs_is_refused():
     assert "features.event_counts.events.0" in complaint(overrides=["features.event_counts={events: [accidents]}"], environ={})
 
 
+def test_a_regime_told_by_a_signal_without_a_mean_is_refused(tmp_path):
+    source = settings_file(tmp_path, SOURCE, "plant.yaml")
+    regime = "model.regime={signals: [active_power_kw], of: [bearing_temp_c]}"
+    assert "model.regime names active_power_kw, of which features have no mean" in complaint(
+        overrides=[f"sources=[{source}]", regime], environ={}
+    )
+
+
 def test_simulating_turbines_that_the_source_does_not_know_is_refused():
     simulated = Path(__file__).parents[2] / "conf" / "simulated.yaml"
     with pytest.raises(SettingsError, match=r"simulation\.turbines is 21, but source simulated knows only 20"):

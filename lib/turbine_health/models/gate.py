@@ -101,7 +101,7 @@ def suspected_leak(importance: Mapping[str, float], pr_auc: float | None) -> str
     """One feature or signal that carries most of a forest which is hardly ever wrong; sensors are not that good.
 
     Args:
-        importance: Feature (or `missing:<feature>`) → share of the forest's gain, 0 to 1.
+        importance: Feature (or `missing:<feature>`, `regime:<feature>`) → share of the forest's gain, 0 to 1.
         pr_auc: On the test.
 
     >>> suspected_leak({"a": 0.7, "b": 0.3}, 1.0)
@@ -126,7 +126,7 @@ def suspected_leak(importance: Mapping[str, float], pr_auc: float | None) -> str
 def _signal_of(name: str) -> str:
     """The signal of a place in the vector; empty for what belongs to the turbine as a whole, or to no signal."""
     try:
-        signal = parse_feature_name(name.removeprefix("missing:")).signal
+        signal = parse_feature_name(name.rpartition(":")[2]).signal
     except TableError:
         return ""
     return "" if signal == ASSET else signal

@@ -12,6 +12,8 @@ from pyspark.sql import functions as F
 
 from turbine_health.errors import DataError
 from turbine_health.models.forests import FEATURES, LABEL, SAMPLED_ROWS, hash_share, one_per_lookback, preparation
+from turbine_health.models.regimes import REGIME, fit_regimes, regime_columns
+from turbine_health.settings import RegimeSettings
 
 FittedPipeline = PipelineModel
 
@@ -23,7 +25,7 @@ class Preparation:
     model: PipelineModel
     features: tuple[str, ...]
     slots: tuple[str, ...]
-    """What stands at each place of the vector: a feature, or `missing:<feature>`."""
+    """What stands at each place of the vector: a feature, `regime:<feature>` or `missing:<feature>`."""
     healthy_medians: Mapping[str, float]
 
     def pipeline_with(self, *stages: Transformer) -> FittedPipeline:
@@ -35,13 +37,16 @@ class Preparation:
         return self.model.transform(rows).select(*keep, FEATURES)
 
 
-def fit_preparation(training_rows: DataFrame, rows: int, features: Sequence[str]) -> Preparation:
+def fit_preparation(
+    training_rows: DataFrame, rows: int, features: Sequence[str], regime: RegimeSettings | None = None
+) -> Preparation:
     """Fit medians and choose columns on at most some 20,000 training rows, the same on every run.
 
     Args:
         training_rows: Needs `asset_id`, `window_end`, `failure_within_7d` and `features`.
         rows: How many those are.
         features: Feature columns; those without any value in healthy rows are left out.
+        regime: Adds deviations from the operating regime to the vector. None: none.
 
     Raises:
         DataError: No feature has a value.
@@ -56,10 +61,22 @@ def fit_preparation(training_rows: DataFrame, rows: int, features: Sequence[str]
     known = _counts_known(sample, usable)
     with_gaps = [name for name in usable if known[name] < known["rows"]]
     marked = one_per_lookback(with_gaps)
-    model = preparation(usable, marked).fit(healthy)
+    regimes = fit_regimes(healthy, usable, regime) if regime else None
+    seen = regimes.transform(healthy) if regimes else healthy
+    compared = _with_values(seen, regime_columns(usable, regime)) if regime and regimes else []
+    filled = [*usable, *(REGIME + name for name in compared)]
+    model = preparation(filled, marked).fit(seen)
     healthy.unpersist()
-    slots = (*usable, *(f"missing:{name}" for name in marked))
-    return Preparation(model, tuple(usable), slots, _medians(model))
+    stages = [regimes, *model.stages] if regimes else model.stages
+    slots = (*usable, *(f"regime:{name}" for name in compared), *(f"missing:{name}" for name in marked))
+    medians = {name: value for name, value in _medians(model).items() if name in usable}
+    return Preparation(PipelineModel(stages=stages), tuple(usable), slots, medians)
+
+
+def _with_values(healthy: DataFrame, compared: Sequence[str]) -> list[str]:
+    """Those of which some healthy window has a deviation from the regime's."""
+    known = _counts_known(healthy, [REGIME + name for name in compared])
+    return [name for name in compared if known[REGIME + name]]
 
 
 def _counts_known(rows: DataFrame, features: Sequence[str]) -> dict[str, int]:

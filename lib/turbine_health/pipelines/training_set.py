@@ -138,7 +138,8 @@ def load_training_set(store: TableStore, settings: Settings, version: int | None
     _refuse_without_test(counts)
     usable = marked.where(F.col("is_ok")).drop("is_ok")
     training = usable.where((F.col("part") == TRAIN) & F.col("failure_within_7d").isNotNull())
-    preparation = fit_preparation(training, int(counts.loc[counts["part"] == TRAIN, "rows"].sum()), features)
+    learned = int(counts.loc[counts["part"] == TRAIN, "rows"].sum())
+    preparation = fit_preparation(training, learned, features, settings.model.regime)
     is_used = (F.col("part") != UNUSED) & (F.col("failure_within_7d").isNotNull() | F.col("days_known").isNotNull())
     rows = preparation.vectors(usable.where(is_used), KEPT).cache()
     held = TrainingSet(
