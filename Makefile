@@ -81,7 +81,7 @@ clean: ## Remove what the demo and builds wrote (the environment stays; see also
 	rm -rf data build dist spark-warehouse metastore_db derby.log .pytest_cache .mypy_cache .ruff_cache
 
 .PHONY: bench-train
-bench-train: $(READY_FOR_TESTS) ## Both forests, MLlib against scikit-learn and LightGBM, on a million examples
+bench-train: $(READY_FOR_TESTS) ## Both forests, MLlib against scikit-learn and LightGBM, on 20,000 and on a million examples
 	@$(VENV)/bin/pip install --quiet --constraint constraints.txt scikit-learn lightgbm
 	@$(PY) benchmarks/train.py
 
