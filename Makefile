@@ -91,6 +91,10 @@ bench-features: $(READY_FOR_TESTS) ## Windowed features against Spark frames, Du
 	@$(PY) benchmarks/features.py run la_haute_borne ours polars duckdb_cells pandas spark_cells duckdb_raw spark_raw
 	@$(PY) benchmarks/features.py compare la_haute_borne
 
+.PHONY: ablation
+ablation: $(READY) ## Does each family of features help? Scores with one left out at a time, on C-MAPSS and the built-in fleet
+	@$(PY) benchmarks/ablation.py
+
 .PHONY: bench-ingest
 bench-ingest: $(READY_FOR_TESTS) ## Raw CSV to silver with every rule, against the floor and Polars, ten million rows
 	@$(PY) benchmarks/ingest.py
