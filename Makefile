@@ -87,9 +87,18 @@ bench-train: $(READY_FOR_TESTS) ## Both forests, MLlib against scikit-learn and 
 
 .PHONY: bench-features
 bench-features: $(READY_FOR_TESTS) ## Windowed features against Spark frames, DuckDB, Polars and pandas, on the real wind farm
-	@$(PY) benchmarks/features.py prepare la_haute_borne
-	@$(PY) benchmarks/features.py run la_haute_borne ours polars duckdb_cells pandas spark_cells duckdb_raw spark_raw
-	@$(PY) benchmarks/features.py compare la_haute_borne
+	@$(VENV)/bin/pip install --quiet --constraint constraints.txt polars
+	@$(PY) benchmarks/features.py all la_haute_borne
+
+.PHONY: bench-features-4m
+bench-features-4m: $(READY_FOR_TESTS) ## The same on 4.2 million readings of a made-up fleet, and what a new and a late day cost
+	@$(VENV)/bin/pip install --quiet --constraint constraints.txt polars
+	@$(PY) benchmarks/features.py all fleet_4m
+
+.PHONY: bench-features-42m
+bench-features-42m: $(READY_FOR_TESTS) ## The same on 42 million readings
+	@$(VENV)/bin/pip install --quiet --constraint constraints.txt polars
+	@$(PY) benchmarks/features.py all fleet_42m
 
 .PHONY: ablation
 ablation: $(READY) ## Does each family of features help? Scores with one left out at a time, on C-MAPSS and the built-in fleet

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from pyspark.sql import SparkSession
 
@@ -103,7 +104,12 @@ def duckdb_raw(readings: Path, out: Path) -> None:
     )
 
 
-def polars_cells(readings: Path, out: Path) -> None:
+def polars_streaming(readings: Path, out: Path) -> None:
+    """The same by Polars' streaming engine, as far as it goes."""
+    polars_cells(readings, out, engine="streaming")
+
+
+def polars_cells(readings: Path, out: Path, engine: Literal["in-memory", "streaming"] = "in-memory") -> None:
     """Polars: hourly cells, then rolling sums, minima and maxima over a gapless grid."""
     import polars as pl
 
@@ -119,7 +125,7 @@ def polars_cells(readings: Path, out: Path) -> None:
         )
     ]
     hour = pl.col("event_time").dt.truncate("1h").alias("hour")
-    cells = pl.scan_parquet(f"{readings}/*.parquet").group_by("asset_id", hour).agg(parts).collect()
+    cells = pl.scan_parquet(f"{readings}/*.parquet").group_by("asset_id", hour).agg(parts).collect(engine=engine)
     spans = cells.group_by("asset_id").agg(pl.col("hour").min().alias("a"), pl.col("hour").max().alias("b"))
     grid = spans.select("asset_id", pl.datetime_ranges("a", "b", "1h").alias("hour")).explode("hour")
     dense = grid.join(cells, on=["asset_id", "hour"], how="left").sort("asset_id", "hour")
@@ -135,7 +141,7 @@ def polars_cells(readings: Path, out: Path) -> None:
                 pl.col(f"{s}_lo").rolling_min(**roll).over("asset_id").alias(f"{s}__min_{h}h"),
                 pl.col(f"{s}_hi").rolling_max(**roll).over("asset_id").alias(f"{s}__max_{h}h"),
             ]
-    dense.lazy().select(features).collect().write_parquet(out)
+    dense.lazy().select(features).sink_parquet(out, engine=engine)
 
 
 def pandas_cells(readings: Path, out: Path) -> None:
@@ -203,6 +209,7 @@ def spark_raw(spark: SparkSession, readings: Path, out: Path) -> None:
 
 
 WITHOUT_SPARK: dict[str, Callable[[Path, Path], None]] = {
-    "polars": polars_cells, "duckdb_cells": duckdb_cells, "duckdb_raw": duckdb_raw, "pandas": pandas_cells,
+    "polars": polars_cells, "polars_streaming": polars_streaming, "duckdb_cells": duckdb_cells, "duckdb_raw": duckdb_raw,
+    "pandas": pandas_cells,
 }  # fmt: skip
 WITH_SPARK = {"spark_cells": spark_cells, "spark_raw": spark_raw}
