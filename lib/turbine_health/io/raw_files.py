@@ -182,7 +182,7 @@ def read_first_lines(spark: SparkSession, files: Sequence[RawFile]) -> dict[str,
 def in_order_of_batches(spark: SparkSession, checkpoint: str, uris: Iterable[str]) -> list[str]:
     """Sort files as `_planned_batch` sorts those of one batch: by the time that Spark noted of each when it came."""
     hadoop = Hadoop(spark)
-    logs = hadoop.glob(f"{checkpoint}/sources/0/*")
+    logs = hadoop.glob(f"{checkpoint}/sources/0/[0-9]*")
     lines = [line for log in logs for line in hadoop.read_text(str(log.getPath().toString())).splitlines()[1:]]
     entries = [json.loads(line) for line in lines]
     modified_at = {hadoop.as_metadata(entry["path"]): entry["timestamp"] for entry in entries}
