@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
@@ -27,6 +28,17 @@ WRITES = {
     "DROP TABLE gold.failure_predictions": "DropTable",
     "CREATE TABLE gold.more AS SELECT 1 AS one": "CreateDataSourceTableAsSelectCommand",
     "INSERT OVERWRITE DIRECTORY '{folder}/out' USING parquet SELECT 1 AS one": "InsertIntoDataSourceDirCommand",
+    "EXECUTE IMMEDIATE 'DROP TABLE gold.failure_predictions'": "DropTable",
+}
+SECRET = "a-secret-of-the-server"
+# What would run a command, call Java, read a file or set a value, and what the client gets to hear.
+ESCAPES = {
+    "SELECT TRANSFORM(asset_id) USING 'tee {folder}/out' FROM gold.failure_predictions": "it does not run ScriptTransformation",
+    "SELECT (SELECT max(word) FROM (SELECT TRANSFORM(asset_id) USING 'tee {folder}/out' AS (word)"
+    " FROM gold.failure_predictions)) AS deep": "it does not run ScriptTransformation",
+    "SELECT java_method('java.lang.System', 'getenv', 'HOME')": "Cannot resolve routine `java_method`",
+    "SELECT reflect('java.lang.System', 'getenv', 'HOME')": "Cannot resolve routine `reflect`",
+    "SELECT try_reflect('java.lang.System', 'getenv', 'HOME')": "Cannot resolve routine `try_reflect`",
 }
 
 
@@ -38,23 +50,36 @@ def store(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Tabl
 
 
 @pytest.fixture(scope="module")
-def answers(store: TableStore) -> Iterator[subprocess.CompletedProcess[str]]:
-    """What one beeline session gets to hear: the query, every write, the query again."""
-    port = _free_port()
+def folder(store: TableStore) -> Path:
+    """Where the lake lies, beside a file that is none of the clients' business."""
     folder = Path(store.storage.root).parent
-    settings = ["--set", f"storage.root={store.storage.root}", "--set", "spark.master=local[1]"]
+    (folder / "private.txt").write_text(SECRET)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def port(store: TableStore, folder: Path) -> Iterator[int]:
+    """Of a server that has secrets in its environment and its settings."""
+    port = _free_port()
+    secret_setting = f"spark.conf={{spark.hadoop.fs.s3a.secret.key: {SECRET}}}"
+    values = (f"storage.root={store.storage.root}", "spark.master=local[1]", secret_setting)
+    settings = [part for value in values for part in ("--set", value)]
     command = [sys.executable, "jobs/sql_server.py", "--port", str(port), *settings]
-    server = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
+    environment = {**os.environ, "AWS_SECRET_ACCESS_KEY": SECRET}
+    server = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL, env=environment)
     try:
         _wait_for(port, server)
-        statements = [QUERY, *(write.format(folder=folder) for write in WRITES), QUERY, "SHOW TABLES IN gold"]
-        asked = [part for statement in statements for part in ("-e", statement)]
-        url = f"jdbc:hive2://127.0.0.1:{port}/"
-        flags = ["--silent=true", "--force=true", "--outputformat=tsv2"]
-        yield subprocess.run([BEELINE, "-u", url, *flags, *asked], capture_output=True, text=True, timeout=400)
+        yield port
     finally:
         server.terminate()
         server.wait(60)
+
+
+@pytest.fixture(scope="module")
+def answers(port: int, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What one beeline session gets to hear: the query, every write and escape, the query again."""
+    refused = [statement.replace("{folder}", str(folder)) for statement in (*WRITES, *ESCAPES)]
+    return _beeline(port, [QUERY, *refused, QUERY, "SHOW TABLES IN gold"])
 
 
 def test_tables_are_there_by_name_before_and_after_what_was_refused(answers: subprocess.CompletedProcess[str]) -> None:
@@ -70,10 +95,26 @@ def test_what_writes_is_refused_by_name(answers: subprocess.CompletedProcess[str
     assert f"PermissionError: this server is for reading only; it does not run {command}" in answers.stderr
 
 
-def test_nothing_was_written(answers: subprocess.CompletedProcess[str], store: TableStore) -> None:
+@pytest.mark.parametrize("answer", sorted(set(ESCAPES.values())))
+def test_what_reaches_beyond_the_tables_is_refused(
+    answers: subprocess.CompletedProcess[str], folder: Path, answer: str
+) -> None:
+    asked = sum(other == answer for other in ESCAPES.values())
+    assert answers.stderr.count(answer.replace("{folder}", str(folder))) >= asked
+
+
+def test_nothing_was_written(answers: subprocess.CompletedProcess[str], store: TableStore, folder: Path) -> None:
     assert answers.stdout
     assert store.version(FAILURE_PREDICTIONS) == 1
-    assert sorted(path.name for path in Path(store.storage.root).parent.iterdir()) == ["lake"]
+    assert sorted(path.name for path in folder.iterdir()) == ["lake", "private.txt"]
+
+
+def _beeline(port: int, statements: list[str], options: str = "") -> subprocess.CompletedProcess[str]:
+    asked = [part for statement in statements for part in ("-e", statement)]
+    flags = ["--silent=true", "--force=true", "--outputformat=tsv2"]
+    command = [BEELINE, "-u", f"jdbc:hive2://127.0.0.1:{port}/{options}", *flags, *asked]
+    # The client has no secret to give away, so what it prints is the server's.
+    return subprocess.run(command, capture_output=True, text=True, timeout=400)
 
 
 def _free_port() -> int:

@@ -29,6 +29,10 @@ READING_COMMANDS = frozenset({
     "ShowNamespacesCommand", "ShowPartitions", "ShowTableProperties", "ShowTablePropertiesCommand", "ShowTables",
     "ShowTablesCommand", "ShowViews", "ShowViewsCommand",
 })  # fmt: skip
+# A query that hands its rows to a shell command is no command to Spark.
+NOT_READING_NODES = frozenset({"ScriptTransformation"})
+# These call any static method of Java.
+NOT_READING_FUNCTIONS = ("java_method", "reflect", "try_reflect")
 
 
 def prepared_for_clients(settings: SparkSettings, host: str, port: int) -> SparkSettings:
@@ -59,6 +63,7 @@ def serve_until_stopped(spark: SparkSession, root: str, address: str) -> str:
     start_callbacks: Any = java_gateway.ensure_callback_server_started
     start_callbacks(spark.sparkContext._gateway)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _drop_functions(jvm)
     builder = jvm.org.apache.spark.sql.classic.SparkSession.builder()
     session = builder.withExtensions(_Extensions(jvm)).create()
     named = _name_tables(session, root, set())
@@ -80,6 +85,13 @@ def _name_tables(session: Any, root: str, known: set[str]) -> set[str]:
     for statement in naming_statements(tables) if tables else []:
         session.sql(statement)
     return {f"{table.layer}.{table.name}" for table in tables}
+
+
+def _drop_functions(jvm: Any) -> None:
+    """Forget, in the whole process, functions that do more than compute."""
+    catalyst = jvm.org.apache.spark.sql.catalyst
+    for name in NOT_READING_FUNCTIONS:
+        catalyst.analysis.FunctionRegistry.builtin().dropFunction(catalyst.FunctionIdentifier(name))
 
 
 class _Extensions:
@@ -112,21 +124,39 @@ class _RulePerSession:
 
 
 class _Check:
-    """scala.Function1: refuses a plan with a command in it that does more than read."""
+    """scala.Function1: refuses a plan with anything in it that does more than read."""
 
     def __init__(self, jvm: Any, checks: bool) -> None:
         self._jvm = jvm
         self._checks = checks
 
     def apply(self, plan: Any) -> None:
-        if not self._checks or not plan.containsPattern(self._command()):
+        if not self._checks:
             return
-        command = plan.getClass().getSimpleName()
-        if command not in READING_COMMANDS:
-            raise PermissionError(f"this server is for reading only; it does not run {command}")
+        nodes = _Names()
+        plan.foreachWithSubqueries(nodes)
+        top = plan.getClass().getSimpleName()
+        refused = sorted(nodes.seen & NOT_READING_NODES)
+        if plan.containsPattern(self._command()) and top not in READING_COMMANDS:
+            refused.append(top)
+        if refused:
+            raise PermissionError(f"this server is for reading only; it does not run {', '.join(refused)}")
 
     def _command(self) -> Any:
         return self._jvm.org.apache.spark.sql.catalyst.trees.TreePattern.COMMAND()
+
+    class Java:
+        implements = ("scala.Function1",)
+
+
+class _Names:
+    """scala.Function1: keeps what the nodes of a plan are called."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+
+    def apply(self, node: Any) -> None:
+        self.seen.add(node.getClass().getSimpleName())
 
     class Java:
         implements = ("scala.Function1",)
