@@ -7,12 +7,13 @@ Writes: nothing
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
 from turbine_health.cli import job_parser, run_job
 from turbine_health.io.session import spark_session
-from turbine_health.io.sql_server import prepared_for_clients, serve_until_stopped
+from turbine_health.io.sql_server import forget_secrets, prepared_for_clients, serve_until_stopped
 from turbine_health.settings import load_settings
 
 
@@ -22,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     parser.add_argument("--port", type=int, default=10_000)
     args = parser.parse_args(argv)
     settings = load_settings(args.config, overrides=args.set)
+    forget_secrets(os.environ, settings.storage.root)
     with spark_session("sql-server", prepared_for_clients(settings.spark, args.host, args.port)) as spark:
         return serve_until_stopped(spark, settings.storage.root, f"{args.host}:{args.port}")
 

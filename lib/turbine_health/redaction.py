@@ -29,11 +29,20 @@ def masked(text: str, environ: Mapping[str, str] = os.environ) -> str:
     return _SIGNATURE.sub(rf"\1{HIDDEN}", _PASSWORD_IN_ADDRESS.sub(rf"\1:{HIDDEN}@", text))
 
 
+def is_secret(name: str) -> bool:
+    """Whether an environment variable is named like a secret.
+
+    >>> is_secret("MLFLOW_TRACKING_PASSWORD"), is_secret("HOME")
+    (True, False)
+    """
+    return _SECRET_VARIABLE.search(name) is not None
+
+
 def _secret_values(environ: Mapping[str, str]) -> list[str]:
     """Longest first, so that a secret that holds another is hidden whole."""
     values = {
         value
         for name, value in environ.items()
-        if _SECRET_VARIABLE.search(name) and len(value) >= _SHORTEST_SECRET and not os.path.exists(value)
+        if is_secret(name) and len(value) >= _SHORTEST_SECRET and not os.path.exists(value)
     }
     return sorted(values, key=len, reverse=True)

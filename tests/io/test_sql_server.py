@@ -39,7 +39,18 @@ ESCAPES = {
     "SELECT java_method('java.lang.System', 'getenv', 'HOME')": "Cannot resolve routine `java_method`",
     "SELECT reflect('java.lang.System', 'getenv', 'HOME')": "Cannot resolve routine `reflect`",
     "SELECT try_reflect('java.lang.System', 'getenv', 'HOME')": "Cannot resolve routine `try_reflect`",
+    "SELECT * FROM csv.`{folder}/private.txt`": "The table or view `csv`.`{folder}/private.txt` cannot be found",
+    "SELECT * FROM delta.`{folder}/lake/gold/failure_predictions`": "cannot be found",
+    "SET spark.sql.shuffle.partitions=7": "it does not set spark.sql.shuffle.partitions",
+    "SET TIME ZONE 'Europe/Berlin'": "it does not set spark.sql.session.timeZone",
 }
+# What names a secret is answered, without it.
+QUESTIONS_FOR_SECRETS = (
+    "SELECT '${env:AWS_SECRET_ACCESS_KEY}' AS shown",
+    "SELECT '${system:spark.hadoop.fs.s3a.secret.key}' AS shown",
+    "SET",
+    "SET spark.hadoop.fs.s3a.secret.key",
+)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +112,23 @@ def test_what_reaches_beyond_the_tables_is_refused(
 ) -> None:
     asked = sum(other == answer for other in ESCAPES.values())
     assert answers.stderr.count(answer.replace("{folder}", str(folder))) >= asked
+
+
+def test_no_question_brings_a_secret_to_light(port: int) -> None:
+    told = _beeline(port, list(QUESTIONS_FOR_SECRETS))
+    assert "${env:AWS_SECRET_ACCESS_KEY}" in told.stdout
+    assert "spark.hadoop.fs.s3a.secret.key" in told.stdout
+    assert SECRET not in told.stdout + told.stderr
+
+
+@pytest.mark.parametrize(
+    "setting", ["spark.sql.variable.substitute=true", "spark.sql.runSQLOnFiles=true", "spark.redaction.regex=nothing"]
+)
+def test_a_client_cannot_undo_the_locks_as_it_connects(port: int, setting: str) -> None:
+    told = _beeline(port, [*QUESTIONS_FOR_SECRETS, QUERY], f"?{setting}")
+    assert setting.partition("=")[0] in told.stderr
+    assert "T01" not in told.stdout
+    assert SECRET not in told.stdout + told.stderr
 
 
 def test_nothing_was_written(answers: subprocess.CompletedProcess[str], store: TableStore, folder: Path) -> None:

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import time
+from collections.abc import MutableMapping
 from typing import Any
 
 from pyspark import java_gateway
@@ -13,6 +14,7 @@ from pyspark.sql import SparkSession
 
 from turbine_health.io.session import jars_folder
 from turbine_health.io.sql_names import naming_statements, tables_of
+from turbine_health.redaction import is_secret
 from turbine_health.settings import SparkSettings
 
 logger = logging.getLogger("turbine_health")
@@ -33,6 +35,12 @@ READING_COMMANDS = frozenset({
 NOT_READING_NODES = frozenset({"ScriptTransformation"})
 # These call any static method of Java.
 NOT_READING_FUNCTIONS = ("java_method", "reflect", "try_reflect")
+# `${env:NAME}` would show the server's environment, csv.`/path` any file that it can read.
+LOCKED = {"spark.sql.variable.substitute": "false", "spark.sql.runSQLOnFiles": "false"}
+# No client sets these, neither by SET nor in the address that it connects to. The others decide what SET hides.
+LOCKED_KEYS = (*LOCKED, "spark.redaction.regex", "spark.sql.redaction.options.regex", "spark.sql.redaction.string.regex")
+# What a lake in an object store is opened with.
+STORE_VARIABLES = ("AWS_", "AZURE_", "GOOGLE_")
 
 
 def prepared_for_clients(settings: SparkSettings, host: str, port: int) -> SparkSettings:
@@ -47,7 +55,21 @@ def prepared_for_clients(settings: SparkSettings, host: str, port: int) -> Spark
         "spark.hadoop.hive.server2.thrift.port": str(port),
         "spark.driver.extraJavaOptions": "-Dderby.stream.error.file=/dev/null",
     }
-    return settings.model_copy(update={"conf": {**conf, **settings.conf}})
+    return settings.model_copy(update={"conf": {**conf, **settings.conf, **LOCKED}})
+
+
+def forget_secrets(environ: MutableMapping[str, str], root: str) -> list[str]:
+    """Take out variables named like secrets before the server starts; returns their names.
+
+    Args:
+        environ: The environment.
+        root: Where the lake is. In an object store (`s3a://…`) the variables that open it stay.
+    """
+    needed = STORE_VARIABLES if "://" in root else ()
+    forgotten = [name for name in environ if is_secret(name) and not name.startswith(needed)]
+    for name in forgotten:
+        del environ[name]
+    return forgotten
 
 
 def serve_until_stopped(spark: SparkSession, root: str, address: str) -> str:
@@ -63,6 +85,7 @@ def serve_until_stopped(spark: SparkSession, root: str, address: str) -> str:
     start_callbacks: Any = java_gateway.ensure_callback_server_started
     start_callbacks(spark.sparkContext._gateway)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _lock(jvm)
     _drop_functions(jvm)
     builder = jvm.org.apache.spark.sql.classic.SparkSession.builder()
     session = builder.withExtensions(_Extensions(jvm)).create()
@@ -85,6 +108,13 @@ def _name_tables(session: Any, root: str, known: set[str]) -> set[str]:
     for statement in naming_statements(tables) if tables else []:
         session.sql(statement)
     return {f"{table.layer}.{table.name}" for table in tables}
+
+
+def _lock(jvm: Any) -> None:
+    """Make Spark take these for settings that stand as long as the process does."""
+    settings = getattr(getattr(jvm.org.apache.spark.sql.internal, "SQLConf$"), "MODULE$")
+    for key in LOCKED_KEYS:
+        settings.registerStaticConfigKey(key)
 
 
 def _drop_functions(jvm: Any) -> None:
@@ -141,12 +171,20 @@ class _Check:
             refused.append(top)
         if refused:
             raise PermissionError(f"this server is for reading only; it does not run {', '.join(refused)}")
+        if top == "SetCommand" and (key := _key_to_set(plan)):
+            raise PermissionError(f"this server is for reading only; it does not set {key}")
 
     def _command(self) -> Any:
         return self._jvm.org.apache.spark.sql.catalyst.trees.TreePattern.COMMAND()
 
     class Java:
         implements = ("scala.Function1",)
+
+
+def _key_to_set(command: Any) -> str | None:
+    """What a SET would give a value; None where it only asks."""
+    asked = command.kv()
+    return str(asked.get()._1()) if asked.isDefined() and asked.get()._2().isDefined() else None
 
 
 class _Names:
