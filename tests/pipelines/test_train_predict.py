@@ -2,18 +2,21 @@
 
 import json
 import re
-from datetime import timedelta
+from datetime import timedelta, timezone
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from builders import frame, source
 from degrading_fleet import START, examples_table, fleet_examples, fleet_settings, fleet_windows, windows_table
+from predictions import risk
 from pyspark.sql import functions as F
 
 from turbine_health.errors import DataError, SettingsError, TrackingError
 from turbine_health.io.delta import TableStore
 from turbine_health.io.tracking import Tracker
 from turbine_health.pipelines.predict import predict
+from turbine_health.pipelines.prediction_writes import write_changes
 from turbine_health.pipelines.train import train
 from turbine_health.settings import StorageSettings
 from turbine_health.tables import FAILURE_PREDICTIONS, TIME_TO_FAILURE_PREDICTIONS
@@ -115,6 +118,8 @@ def test_a_silent_turbine_has_a_row_without_a_prediction(plant):
     by_turbine = {row["asset_id"]: row for row in table_rows(plant, FAILURE_PREDICTIONS)}
     silent = by_turbine.pop("T03")
     assert silent["quality_status"] == "stale"
+    assert silent["window_end"] == max(row["window_end"] for row in by_turbine.values())
+    assert silent["data_age_hours"] == pytest.approx(8 * 24 + 0.2)
     assert (silent["failure_probability"], silent["is_alert"], silent["reasons"]) == (None, None, None)
     assert all(row["failure_probability"] is not None and row["reasons"] for row in by_turbine.values())
     days = {row["asset_id"]: row["predicted_time_to_failure_days"] for row in table_rows(plant, TIME_TO_FAILURE_PREDICTIONS)}
@@ -141,7 +146,52 @@ def test_a_span_scores_every_window_in_it(plant):
     last = windows.agg(F.max("window_end")).head()[0]
     start = last - timedelta(days=2)
     expected = windows.where(F.col("window_end") >= F.lit(start)).count()
-    assert plant.predict(start=start).rows == expected > 20
+    silent = 3
+    assert plant.predict(start=start).rows == expected + silent > 20
+
+
+def prediction_of(plant, asset_id, window_end):
+    rows = [row for row in table_rows(plant, FAILURE_PREDICTIONS) if row["asset_id"] == asset_id]
+    return {row["window_end"]: row["failure_probability"] for row in rows}[window_end]
+
+
+def test_what_was_said_before_a_turbine_fell_silent_stands(plant):
+    windows = plant.store.read(windows_table(plant.settings))
+    fell_silent = windows.where("asset_id = 'T03'").agg(F.max("window_end")).head()[0]
+    plant.predict(
+        start=fell_silent.replace(tzinfo=timezone.utc), end=fell_silent.replace(tzinfo=timezone.utc) + timedelta(days=1)
+    )
+    said = prediction_of(plant, "T03", fell_silent)
+    assert said is not None
+    plant.predict()
+    plant.predict(start=fell_silent.replace(tzinfo=timezone.utc))
+    assert prediction_of(plant, "T03", fell_silent) == said
+
+
+def test_a_row_with_a_prediction_is_not_replaced_by_one_without(plant, spark, store):
+    said = frame(spark, [risk("T01", START, 0.8)], FAILURE_PREDICTIONS)
+    silent = frame(spark, [risk("T01", START, None)], FAILURE_PREDICTIONS)
+    for rows, written in ((silent, 1), (said, 1), (silent, 0), (said, 0)):
+        assert write_changes(store, rows, FAILURE_PREDICTIONS) == written
+    assert [row["failure_probability"] for row in store.read(FAILURE_PREDICTIONS).collect()] == [0.8]
+
+
+def test_with_a_clock_a_fleet_of_which_nothing_arrives_any_more_is_stale(plant):
+    last = plant.store.read(windows_table(plant.settings)).agg(F.max("window_end")).head()[0]
+    clock = last.replace(tzinfo=timezone.utc) + timedelta(days=3, hours=5)
+    assert plant.predict(as_of=clock).by_status == {"stale": 12}
+    rows = [row for row in table_rows(plant, FAILURE_PREDICTIONS) if row["window_end"] == last + timedelta(days=3)]
+    ages = {row["asset_id"]: row["data_age_hours"] for row in rows}
+    assert (ages["T01"], ages["T03"]) == (pytest.approx(3 * 24 + 0.2), pytest.approx((3 + 8) * 24 + 0.2))
+
+
+def test_a_turbine_of_the_plant_that_nobody_heard_of_has_a_row_that_says_so(plant):
+    known = [{"column": "asset_id", "known": [f"T{number:02d}" for number in range(12)] + ["T99"]}]
+    mlflow = plant.settings.mlflow.model_dump()
+    settings = fleet_settings(mlflow=mlflow, sources=[source(asset_id=each) for each in known])
+    assert predict(plant.store, plant.tracker, settings).by_status["no_data"] == 1
+    (row,) = [row for row in table_rows(plant, FAILURE_PREDICTIONS) if row["asset_id"] == "T99"]
+    assert (row["quality_status"], row["data_age_hours"], row["failure_probability"]) == ("no_data", None, None)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from turbine_health.errors import ConcurrentRunError, DataError, TrackingError
+from turbine_health.errors import DataError, TrackingError
 from turbine_health.io.delta import TableStore
 from turbine_health.io.tracking import CHAMPION, RegisteredVersion, Tracker
 from turbine_health.models.explanations import with_reasons
@@ -26,18 +26,21 @@ from turbine_health.models.scoring import (
     with_raw_score,
 )
 from turbine_health.models.serving import ClassifierServing, RegressorServing
+from turbine_health.pipelines.prediction_writes import WHAT_IF, write_changes
 from turbine_health.settings import Settings
 from turbine_health.tables import FAILURE_PREDICTIONS, TIME_TO_FAILURE_PREDICTIONS, Table, window_features
 from turbine_health.transforms.features import feature_plan
+from turbine_health.transforms.silence import (
+    SECONDS_PER_HOUR,
+    Ends,
+    Freshness,
+    to_newest_windows,
+    to_windows_of_span,
+)
 
 logger = logging.getLogger("turbine_health")
 
-# These change with every run; alone they make no new prediction.
-VOLATILE = ("scored_at", "features_version")
 MICROSECONDS_PER_DAY = 86_400 * 1_000_000
-WHAT_IF = "what_if"
-# Another run that writes the same table wins at most so often before this one gives up.
-WRITE_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,12 @@ def predict(
     start: datetime | None = None,
     end: datetime | None = None,
     what_if: WhatIf = WhatIf(),
+    as_of: datetime | None = None,
 ) -> PredictSummary:
     """Score the newest window of each turbine, or all windows that end in [start, end), with the champions.
+
+    A turbine that is silent, or that the plant has and nobody has heard of, gets its row without a
+    prediction: at the fleet's newest window end, or at each in the span.
 
     Args:
         store: Where the tables are.
@@ -103,6 +110,8 @@ def predict(
         end: Window ends before this, UTC; None with a `start`: to the newest.
         what_if: Other versions to score with. Only the tables of the heads named get rows, told apart by
             `model_role`; a row that a champion has written stays as it is.
+        as_of: The clock, UTC: how old data is, is judged at the last window end before it, and nothing later is used.
+            None: the fleet's newest reading, so that a fleet of which nothing arrives any more does not age.
 
     Raises:
         TrackingError: A head has no champion yet, or no such version.
@@ -116,7 +125,7 @@ def predict(
     version = store.version(table) if store.exists(table) else None
     windows = store.read(table, version)
     _refuse_missing_features(champions, windows.columns, table)
-    chosen = to_newest_windows(windows) if start is None and end is None else filter_span(windows, start, end)
+    chosen = chosen_windows(windows, settings, champions.classifier_serving, (start, end), as_of)
     scored = score_windows(chosen, champions).cache()
     scored_at = F.lit(datetime.now(timezone.utc))
     role = WHAT_IF if what_if.is_asked else CHAMPION
@@ -177,30 +186,51 @@ def load_champions(tracker: Tracker, settings: Settings, what_if: WhatIf = WhatI
     )
 
 
-def to_newest_windows(windows: DataFrame) -> DataFrame:
-    """Each turbine's last window, with how far it lies behind the fleet's.
+def chosen_windows(
+    windows: DataFrame,
+    settings: Settings,
+    serving: ClassifierServing,
+    span: tuple[datetime | None, datetime | None],
+    as_of: datetime | None,
+) -> DataFrame:
+    """What a run judges: each turbine's newest window or, of a span, all; with the rows of turbines that have none.
 
-    Grain: one row per `asset_id`.
+    Grain: one row per `asset_id` and `window_end`.
 
     Args:
         windows: gold.window_features.
-
-    Returns:
-        `windows` plus `hours_behind` (>= 0).
+        settings: The grid of window ends, and the turbines that sources know.
+        serving: From which age on data is stale.
+        span: First window end, and where they stop (excluded); None: open.
+        as_of: The clock; None: the newest window.
     """
-    newest = windows.groupBy("asset_id").agg(F.max("window_end").alias("window_end"))
-    fleet = newest.agg(F.max("window_end").alias("fleet_window_end"))
-    hours_behind = (F.unix_seconds("fleet_window_end") - F.unix_seconds("window_end")) / 3600
-    keys = ["asset_id", "window_end"]
-    last = windows.join(F.broadcast(newest), on=keys, how="left_semi").crossJoin(F.broadcast(fleet))
-    return last.withColumn("hours_behind", hours_behind).drop("fleet_window_end")
+    ends = ends_to_judge(windows, round(settings.features.every_hours * SECONDS_PER_HOUR), span, as_of)
+    if ends is None:
+        return windows.limit(0)
+    known = sorted({name for source in settings.sources for name in source.asset_id.known})
+    plant = windows.sparkSession.createDataFrame([(name,) for name in known], "asset_id string")
+    shortest = min(hours for each in settings.features.sets for hours in each.lookback_hours)
+    choose = to_newest_windows if span == (None, None) else to_windows_of_span
+    return choose(windows, plant, ends, Freshness(serving.stale_after_hours, shortest))
 
 
-def filter_span(windows: DataFrame, start: datetime | None, end: datetime | None) -> DataFrame:
-    """Windows that end in [start, end), UTC, plus `hours_behind` = 0: each is judged as of its own time."""
-    is_after = F.lit(True) if start is None else F.col("window_end") >= F.lit(start)
-    is_before = F.lit(True) if end is None else F.col("window_end") < F.lit(end)
-    return windows.where(is_after & is_before).withColumn("hours_behind", F.lit(0.0))
+def ends_to_judge(
+    windows: DataFrame, step_seconds: int, span: tuple[datetime | None, datetime | None], as_of: datetime | None
+) -> Ends | None:
+    """Window ends of a span, from the fleet's first window to the clock; None where there are none."""
+    end = F.unix_seconds("window_end")
+    row = windows.agg(F.min(end).alias("first"), F.max(end).alias("last")).head()
+    clock = as_of.timestamp() if as_of else row["last"] if row else None
+    if clock is None:
+        return None
+    last = clock // step_seconds * step_seconds
+    first = row["first"] if row and row["first"] is not None else last
+    start, stop = span
+    if start is not None:
+        first = max(first, -(-start.timestamp() // step_seconds) * step_seconds)
+    if stop is not None:
+        last = min(last, -(-stop.timestamp() // step_seconds) * step_seconds - step_seconds)
+    return Ends(int(first), int(last), step_seconds) if first <= last else None
 
 
 def score_windows(windows: DataFrame, champions: Champions) -> DataFrame:
@@ -209,7 +239,7 @@ def score_windows(windows: DataFrame, champions: Champions) -> DataFrame:
     Grain: as `windows`.
 
     Args:
-        windows: gold.window_features plus `hours_behind`.
+        windows: gold.window_features.
         champions: Both heads.
 
     Returns:
@@ -219,7 +249,7 @@ def score_windows(windows: DataFrame, champions: Champions) -> DataFrame:
     """
     serving = champions.classifier_serving
     status = quality_status(
-        F.col("data_age_hours") + F.col("hours_behind"),
+        F.col("data_age_hours"),
         F.col("coverage"),
         stale_after_hours=serving.stale_after_hours,
         min_coverage=serving.min_coverage,
@@ -268,50 +298,6 @@ def to_time_predictions(scored: DataFrame, champions: Champions) -> DataFrame:
         "upper_days": upper_days(raw, agreed, interval),
         "predicted_failure_date": failing_at,
     })  # fmt: skip
-
-
-def write_changes(store: TableStore, frame: DataFrame, table: Table) -> int:
-    """Merge the rows that are new or say something else than the table; without any, no version is written.
-
-    Args:
-        store: Where the table is.
-        frame: All columns of the table.
-        table: A table of predictions. What a champion has written there no what-if score replaces.
-
-    Returns:
-        Rows inserted or updated.
-
-    Raises:
-        ConcurrentRunError: Other runs wrote the table again and again.
-    """
-    store.create(table)
-    for attempt in range(WRITE_ATTEMPTS):
-        try:
-            written = _write_changes(store, frame, table)
-        except ConcurrentRunError as conflict:
-            if attempt + 1 == WRITE_ATTEMPTS:
-                raise
-            logger.info("%s: compared with the table again", conflict.what)
-        else:
-            logger.info("%s: %s rows new or changed", table.identifier, f"{written:,}")
-            break
-    return written
-
-
-def _write_changes(store: TableStore, frame: DataFrame, table: Table) -> int:
-    served = store.read(table).where(F.col("model_role") == CHAMPION).select(*table.keys)
-    told = [name for name in table.schema.names if name not in (*table.keys, *VOLATILE)]
-    same = [F.col(f"new.{name}").eqNullSafe(F.col(f"old.{name}")) for name in (*table.keys, *told)]
-    changed = frame.alias("new").join(store.read(table).alias("old"), on=same, how="left_anti")
-    what_ifs = changed.where(F.col("model_role") == WHAT_IF).join(served, on=list(table.keys), how="left_anti")
-    changed = changed.where(F.col("model_role") == CHAMPION).unionByName(what_ifs).cache()
-    try:
-        if changed.isEmpty():
-            return 0
-        result = store.merge(changed, table, update_if=f"new.model_role = '{CHAMPION}' OR old.model_role = '{WHAT_IF}'")
-        return result.rows_inserted + result.rows_updated
-    finally:
-        changed.unpersist()
 
 
 def _provenance(version: RegisteredVersion) -> dict[str, Column]:
