@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from turbine_health.monitor_tables import ALERT_EPISODES
 from turbine_health.settings import AlertSettings
 from turbine_health.tables import schema_differences
-from turbine_health.transforms.episodes import lives_known_at, main_reason, served, to_episodes
+from turbine_health.transforms.episodes import lives_known_at, main_reason, to_episodes
 
 # Windows end every 12 hours from 2024-01-01; an alert must stand a day and be quiet two.
 RULES = AlertSettings(persistence_hours=24, clear_hours=48, cooldown_hours=72)
@@ -95,17 +95,6 @@ def test_no_reason_has_no_words(spark: SparkSession) -> None:
 def test_episodes_have_the_catalog_columns(spark: SparkSession, running: DataFrame) -> None:
     episodes = to_episodes(risks(spark, "T01", "2024-01-01", [HIGH]), running, RULES)
     assert schema_differences(episodes.schema, ALERT_EPISODES.schema) == []
-
-
-def test_people_were_served_the_champions_first_prediction(spark: SparkSession) -> None:
-    rows = (
-        risks(spark, "T01", "2024-01-01", [0.1], model_version="1", scored_at=utc("2024-01-01 00:10"))
-        .unionByName(risks(spark, "T01", "2024-01-01", [0.2], model_version="2", scored_at=utc("2024-01-05")))
-        .unionByName(
-            risks(spark, "T01", "2024-01-01", [0.3], model_version="9", scored_at=utc("2023-01-01"), model_role="what_if")
-        )
-    )
-    assert [row.failure_probability for row in rows.transform(served).collect()] == [0.1]
 
 
 def test_a_failure_that_comes_later_is_not_known_yet(spark: SparkSession) -> None:

@@ -27,8 +27,9 @@ from turbine_health.pipelines.failure_records import unrecorded_turbines
 from turbine_health.settings import Settings
 from turbine_health.tables import ASSET_LIVES, FAILURE_PREDICTIONS, TIME_TO_FAILURE_PREDICTIONS, Table
 from turbine_health.transforms.drift import Spans, to_drift, to_signal_days
-from turbine_health.transforms.episodes import lives_known_at, served, to_episodes
+from turbine_health.transforms.episodes import lives_known_at, to_episodes
 from turbine_health.transforms.outcomes import to_outcomes, to_realised_metrics, to_unwarned_failures
+from turbine_health.transforms.served import served
 from turbine_health.transforms.worklist import to_fleet_status, to_recommendations, to_worklist
 
 logger = logging.getLogger("turbine_health")

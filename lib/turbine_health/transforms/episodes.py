@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.settings import AlertSettings
@@ -19,19 +19,6 @@ _RUN_SCHEMA = (
     "asset_id string, life_number int, opened_us long, first_alert_us long, last_alert_us long, closed_us long, "
     "alerting_windows long, peak_probability double, peak_us long"
 )
-
-
-def served(predictions: DataFrame) -> DataFrame:
-    """The prediction that people were given for each window: the champion's first.
-
-    Grain: one row per `asset_id` and `window_end`.
-
-    Args:
-        predictions: Either prediction table. What-if scores are left out.
-    """
-    first = Window.partitionBy("asset_id", "window_end").orderBy("scored_at", "model_version")
-    champion = predictions.where("model_role = 'champion'").withColumn("_order", F.row_number().over(first))
-    return champion.where("_order = 1").drop("_order")
 
 
 def lives_known_at(lives: DataFrame, now: Column) -> DataFrame:

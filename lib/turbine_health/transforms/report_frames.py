@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.feature_tables import cell_column
 from turbine_health.settings import CostSettings
+from turbine_health.transforms.served import served, to_newest
 from turbine_health.transforms.worklist import expected_cost_avoided
 
 
@@ -27,44 +28,38 @@ def to_newest_predictions(failures: DataFrame, lives_left: DataFrame, costs: Cos
         Columns of both tables that a planner needs; `reasons`, the words of those that raise the risk; and
         `cost_at_stake` (negative: a visit would cost more than it saves; null where there is no probability).
     """
-    newest_first = Window.partitionBy("asset_id").orderBy(F.col("window_end").desc(), F.col("scored_at").desc())
-    risk = (
-        failures.filter(F.col("model_role") == "champion")
-        .withColumn("_place", F.row_number().over(newest_first))
-        .filter(F.col("_place") == 1)
-        .drop("_place")
-    )
-    left = _newest_per_window(lives_left).select(
-        "asset_id", "window_end", "predicted_time_to_failure_days", "lower_days", "upper_days"
-    )
-    return risk.join(left, on=["asset_id", "window_end"], how="left").select(
-        "asset_id",
-        "window_end",
-        "horizon_days",
-        "failure_probability",
-        "alert_threshold",
-        "is_alert",
-        F.transform(F.filter("reasons", _is_raising), lambda reason: reason["words"]).alias("reasons"),
-        "predicted_time_to_failure_days",
-        "lower_days",
-        "upper_days",
-        "data_age_hours",
-        "coverage",
-        "quality_status",
-        "model_version",
-        expected_cost_avoided(F.col("failure_probability"), costs).alias("cost_at_stake"),
+    left = served(lives_left).select("asset_id", "window_end", "predicted_time_to_failure_days", "lower_days", "upper_days")
+    return (
+        to_newest(served(failures))
+        .join(left, on=["asset_id", "window_end"], how="left")
+        .select(
+            "asset_id",
+            "window_end",
+            "horizon_days",
+            "failure_probability",
+            "alert_threshold",
+            "is_alert",
+            F.transform(F.filter("reasons", _is_raising), lambda reason: reason["words"]).alias("reasons"),
+            "predicted_time_to_failure_days",
+            "lower_days",
+            "upper_days",
+            "data_age_hours",
+            "coverage",
+            "quality_status",
+            "model_version",
+            expected_cost_avoided(F.col("failure_probability"), costs).alias("cost_at_stake"),
+        )
     )
 
 
 def to_prediction_history(failures: DataFrame, lives_left: DataFrame, assets: Sequence[str], since: datetime) -> DataFrame:
     """Predictions of some turbines over time.
 
-    Grain: one row per `asset_id` and `window_end`. Where several model versions have scored a window, the row
-    that was served to people counts, and otherwise the one written last.
+    Grain: one row per `asset_id` and `window_end` that was served to people.
     """
 
     def shown(predictions: DataFrame) -> DataFrame:
-        return _newest_per_window(predictions.filter(F.col("asset_id").isin(*assets) & (F.col("window_end") >= F.lit(since))))
+        return served(predictions.filter(F.col("asset_id").isin(*assets) & (F.col("window_end") >= F.lit(since))))
 
     risk = shown(failures).select("asset_id", "window_end", "failure_probability", "alert_threshold", "is_alert")
     left = shown(lives_left).select("asset_id", "window_end", "predicted_time_to_failure_days", "lower_days", "upper_days")
@@ -150,12 +145,6 @@ def to_quarantine_counts(quarantine: DataFrame) -> DataFrame:
         .agg(F.count(F.lit(1)).alias("rows"), F.max("event_time").alias("newest"))
         .orderBy(F.col("rows").desc(), "code")
     )
-
-
-def _newest_per_window(predictions: DataFrame) -> DataFrame:
-    served_first = (F.col("model_role") == "champion").cast("int")
-    best_first = Window.partitionBy("asset_id", "window_end").orderBy(served_first.desc(), F.col("scored_at").desc())
-    return predictions.withColumn("_place", F.row_number().over(best_first)).filter(F.col("_place") == 1).drop("_place")
 
 
 def _is_raising(reason: Column) -> Column:

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from turbine_health.monitor_tables import FLEET_STATUS, MAINTENANCE_WORKLIST, RECOMMENDATIONS
 from turbine_health.settings import CostSettings, DriftSettings
 from turbine_health.transforms.drift import WHOLE_FLEET
+from turbine_health.transforms.served import to_newest
 
 DAYS_LOOKED_BACK = 30
 # A share of fewer failures than this says nothing about the model.
@@ -28,8 +29,6 @@ def to_worklist(risks: DataFrame, days_left: DataFrame, episodes: DataFrame, cos
     Returns:
         gold.maintenance_worklist. Turbines that could not be scored come last: nobody knows what a visit saves.
     """
-    newest = Window.partitionBy("asset_id").orderBy(F.col("window_end").desc())
-    current = risks.withColumn("_order", F.row_number().over(newest)).where("_order = 1")
     lives = days_left.select("asset_id", "window_end", "predicted_time_to_failure_days", "lower_days", "upper_days")
     open_now = episodes.where("status = 'open'").select("asset_id", F.col("opened_at").alias("alert_opened_at"))
     by_saving = Window.orderBy(F.col("expected_cost_avoided").desc_nulls_last(), F.col("asset_id").asc())
@@ -43,7 +42,7 @@ def to_worklist(risks: DataFrame, days_left: DataFrame, episodes: DataFrame, cos
     )
     bad_data = F.format_string("data %s", "quality_status")
     return (
-        current.join(lives, on=["asset_id", "window_end"], how="left")
+        to_newest(risks).join(lives, on=["asset_id", "window_end"], how="left")
         .join(open_now, on="asset_id", how="left")
         .withColumn("expected_cost_avoided", expected_cost_avoided(F.col("failure_probability"), costs))
         .withColumns({
