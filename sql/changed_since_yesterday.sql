@@ -9,7 +9,11 @@ dated AS (
     prediction.failure_probability,
     prediction.is_alert,
     prediction.window_end > clock.today - INTERVAL 1 DAY AS is_today,
-    clock.today
+    clock.today,
+    ROW_NUMBER() OVER (
+      PARTITION BY prediction.asset_id, prediction.window_end
+      ORDER BY prediction.scored_at, prediction.model_version
+    ) AS place
   FROM gold.failure_predictions AS prediction
   CROSS JOIN clock
   WHERE prediction.model_role = 'champion'
@@ -24,6 +28,7 @@ compared AS (
     MAX_BY(is_alert, CASE WHEN is_today THEN window_end END) AS alert_now,
     MAX_BY(is_alert, CASE WHEN NOT is_today THEN window_end END) AS alert_yesterday
   FROM dated
+  WHERE place = 1
   GROUP BY asset_id
 )
 SELECT

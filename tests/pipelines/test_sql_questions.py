@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from builders import settings, source, utc
 from deltalake import DeltaTable
-from predictions import PLANT_SIGNALS, write_plant
+from predictions import PLANT_SIGNALS, score_last_day_again, write_plant
 from pyspark.sql import Row, SparkSession
 
 from turbine_health.io.delta import TableStore
@@ -26,9 +26,10 @@ PORTABLE = [name for name in QUESTIONS if "\n-- Spark only" not in (SQL / name).
 
 @pytest.fixture(scope="module")
 def answers(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[Row]]]:
-    """Every question asked in Spark, by table name, of a plant after its monitor ran."""
+    """Every question asked in Spark, by table name, of a plant after its champion changed and its monitor ran."""
     store = TableStore(spark, StorageSettings(root=str(tmp_path_factory.mktemp("lake"))))
     write_plant(store)
+    score_last_day_again(store)
     drift = {"recent_days": 7, "min_reference_days": 20}
     monitor(store, settings(sources=[source(signals=PLANT_SIGNALS)], drift=drift), now=utc("2024-02-29 12:00"))
     for statement in naming_statements(tables_of(store.storage.root)):
@@ -57,6 +58,25 @@ def test_duckdb_gives_the_same_answer(answers: dict[str, Any], question: str) ->
 
 def test_the_turbine_to_look_at_is_the_one_that_alerts(answers: dict[str, list[Row]]) -> None:
     assert [(row.asset_id, row.days_left) for row in answers["turbines_to_look_at.sql"]] == [("T02", 5.0)]
+
+
+@pytest.mark.parametrize(
+    ("question", "grain"),
+    [
+        ("days_left.sql", ("asset_id",)),
+        ("stale_turbines.sql", ("asset_id",)),
+        ("changed_since_yesterday.sql", ("asset_id",)),
+        ("why_it_alerts.sql", ("asset_id", "place")),
+    ],
+)
+def test_a_promotion_brings_no_turbine_twice(answers: dict[str, list[Row]], question: str, grain: tuple[str, ...]) -> None:
+    keys = [tuple(row[name] for name in grain) for row in answers[question]]
+    assert len(keys) == len(set(keys))
+
+
+def test_days_left_are_those_that_people_were_told_before_the_promotion(answers: dict[str, list[Row]]) -> None:
+    told = {row.asset_id: row.days_left for row in answers["days_left.sql"]}
+    assert told == {"T01": 40.0, "T02": 5.0, "T03": 40.0, "T04": 40.0, "T05": 40.0}
 
 
 def test_turbines_gone_silent_are_named_as_stale(answers: dict[str, list[Row]]) -> None:
