@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from turbine_health.errors import DataError, SettingsError, TrackingError
 from turbine_health.io.delta import TableStore
 from turbine_health.io.tracking import Tracker
+from turbine_health.pipelines.monitor import champion_trained_until
 from turbine_health.pipelines.predict import predict
 from turbine_health.pipelines.prediction_writes import write_changes
 from turbine_health.pipelines.train import train
@@ -254,6 +255,11 @@ def test_trained_on_shuffled_labels_the_score_falls_to_the_base_rate(plant, refu
     assert metrics["unseen_turbines_pr_auc"] < 1.5 * metrics["unseen_turbines_base_rate"]
     known = plant.tracker.metrics(plant.summary.classifier.run_id)
     assert known["unseen_turbines_pr_auc"] > 3 * known["unseen_turbines_base_rate"]
+
+
+def test_drift_is_told_where_the_training_of_the_champion_ended(plant):
+    run = plant.tracker.runs(plant.settings.mlflow.classifier_experiment)[0]
+    assert champion_trained_until(plant.tracker, plant.settings).isoformat() == run.params["train_until"]
 
 
 @pytest.fixture

@@ -91,3 +91,21 @@ def test_frozen_vanished_and_new_sensors_are_named(spark: SparkSession) -> None:
     drift = _drift(spark, value, turbines=5, spread=lambda turbine, day: 0.0 if turbine == 0 and day >= 545 else 0.5)
     assert [drift[name].status for name in ("T0", "T1", "T2", "T3", "T4")] == ["frozen", "vanished", "new", "steady", "steady"]
     assert drift["T1"].words == "oil temp c: no reading since 2024-06-18"
+
+
+def test_a_dead_sensor_in_a_plant_of_three_leaves_its_two_peers_steady_and_uncompared(spark: SparkSession) -> None:
+    drift = _drift(spark, lambda turbine, day: None if turbine == 0 and day >= 530 else seasonal(turbine, day), turbines=3)
+    assert {name: row.status for name, row in drift.items()} == {
+        "T0": "vanished", "T1": "steady", "T2": "steady", "all": "steady",
+    }  # fmt: skip
+    assert (drift["T1"].recent_days, drift["T1"].drift_score, drift["T1"].compared_with) == (10, None, None)
+    assert drift["T1"].recent_mean is not None
+
+
+def test_a_day_without_enough_peers_among_the_recent_ones_leaves_the_others_to_compare(spark: SparkSession) -> None:
+    def value(turbine: int, day: int) -> float | None:
+        is_off = turbine == 0 and day in (541, 542)
+        return None if is_off else seasonal(turbine, day) + (8 if turbine == 2 and day >= 540 else 0)
+
+    drift = _drift(spark, value, turbines=3)
+    assert (drift["T2"].status, drift["T2"].recent_days) == ("shifted", 10)

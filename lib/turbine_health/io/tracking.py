@@ -234,6 +234,12 @@ class Tracker:
         return dict(self._client.get_run(run_id).data.metrics)
 
     @_explained
+    def record(self, run_id: str) -> RunRecord:
+        """One run."""
+        run = self._client.get_run(run_id)
+        return record_of(self._client.get_experiment(run.info.experiment_id).name, run)
+
+    @_explained
     def runs(self, experiment: str, limit: int = 100) -> list[RunRecord]:
         """The newest runs of an experiment, newest first; empty when there is no such experiment."""
         found = self._client.get_experiment_by_name(experiment)

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from turbine_health.feature_tables import signal_cells
 from turbine_health.io.delta import TableStore
+from turbine_health.io.tracking import Tracker
 from turbine_health.monitor_tables import (
     ALERT_EPISODES,
     FEATURE_DRIFT,
@@ -24,7 +25,7 @@ from turbine_health.monitor_tables import (
     UNWARNED_FAILURES,
 )
 from turbine_health.pipelines.failure_records import unrecorded_turbines
-from turbine_health.settings import Settings
+from turbine_health.settings import DriftSettings, Settings
 from turbine_health.tables import ASSET_LIVES, FAILURE_PREDICTIONS, TIME_TO_FAILURE_PREDICTIONS, Table
 from turbine_health.transforms.drift import Spans, to_drift, to_signal_days
 from turbine_health.transforms.episodes import lives_known_at, to_episodes
@@ -88,6 +89,36 @@ def monitor(
     return MonitorSummary(moment, step.rows, tuple(step.changed))
 
 
+def champion_trained_until(tracker: Tracker, settings: Settings) -> datetime | None:
+    """End of the days that the champion that raises alerts was trained on, UTC; None: there is no champion.
+
+    Its run says where its training ended, or, where turbines and not weeks were held out, which days there were.
+    """
+    champion = tracker.champion(settings.mlflow.classifier_model)
+    if champion is None:
+        return None
+    record = tracker.record(champion.run_id)
+    try:
+        until = datetime.fromisoformat(record.params["train_until"])
+    except ValueError:
+        until = datetime.fromisoformat(record.tags["data_span"].rpartition(" ")[2])
+    return until if until.tzinfo else until.replace(tzinfo=timezone.utc)
+
+
+def spans_to_compare(newest: datetime, settings: DriftSettings, trained_until: datetime | None) -> Spans:
+    """The recent days up to the last whole one of the records, and where the days end that they are compared with.
+
+    Args:
+        newest: Of the cells, UTC.
+        settings: How many days are recent.
+        trained_until: End of the training span; None: as many days again before the recent ones.
+    """
+    recent_to = newest.replace(hour=0, minute=0, second=0, microsecond=0)
+    recent_from = recent_to - timedelta(days=settings.recent_days)
+    reference_to = min(trained_until or recent_from - timedelta(days=settings.recent_days), recent_from)
+    return Spans(reference_to, recent_from, recent_to)
+
+
 def _outcomes(
     risks: DataFrame,
     days_left: DataFrame,
@@ -118,11 +149,9 @@ def _drift(store: TableStore, settings: Settings, now: datetime, trained_until: 
     if newest is None or newest["at"] is None:
         return store.empty(FEATURE_DRIFT)
     last = datetime.fromtimestamp(newest["at"], tz=timezone.utc)
-    recent_to = last.replace(hour=0, minute=0, second=0, microsecond=0)
-    recent_from = recent_to - timedelta(days=settings.drift.recent_days)
-    reference_to = min(trained_until or recent_from - timedelta(days=settings.drift.recent_days), recent_from)
-    days = to_signal_days(cells.where(F.col("cell_start") < F.lit(recent_to)), settings.feature_signals)
-    return to_drift(days, Spans(reference_to, recent_from, recent_to), settings.drift)
+    spans = spans_to_compare(last, settings.drift, trained_until)
+    days = to_signal_days(cells.where(F.col("cell_start") < F.lit(spans.recent_to)), settings.feature_signals)
+    return to_drift(days, spans, settings.drift)
 
 
 class _Step:

@@ -2,7 +2,8 @@
 
 A signal of one turbine is compared after the fleet's movement of the same day is taken off: wind and
 winter move all turbines alike, so they cancel. The fleet's median itself (turbine `all`) and a plant of fewer
-than three turbines are compared with the same season; where the records hold none, nothing is said.
+than three turbines are compared with the same season; where the records hold none, nothing is said. On a day on
+which fewer than three of a larger plant's turbines read, nothing is compared either, but the day counts as read.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def to_drift(days: DataFrame, spans: Spans, settings: DriftSettings) -> DataFram
     is_recent = (F.col("day") >= F.lit(spans.recent_from)) & (F.col("day") < F.lit(spans.recent_to))
     is_before = F.col("day") < F.lit(spans.reference_to)
     is_same_season = _days_apart_in_year(F.col("day"), F.lit(spans.recent_from)) <= settings.season_days
-    is_reference = is_before & (F.col("has_peers") | is_same_season)
+    is_reference = is_before & (F.col("has_peers") | is_same_season) & F.col("distance").isNotNull()
     newest_first = F.reverse(F.array_sort(F.collect_list(F.when(is_recent, F.struct("day", "lowest", "highest")))))
     summary = (
         _with_distance(days, is_before)
@@ -124,23 +125,24 @@ def _with_distance(days: DataFrame, is_before: Column) -> DataFrame:
         F.max("highest").alias("fleet_highest"),
     )
     sizes = fleet.groupBy("signal").agg((F.max("peers") >= FEWEST_PEERS).alias("has_peers"))
-    is_enough = ~F.col("has_peers") | (F.col("peers") >= FEWEST_PEERS)
-    compared = fleet.join(F.broadcast(sizes), on="signal", how="inner").where(is_enough)
+    is_enough = F.col("peers") >= FEWEST_PEERS
+    compared = fleet.join(F.broadcast(sizes), on="signal", how="inner")
+    from_peers = F.when(is_enough, F.col("mean") - F.col("movement"))
     own = levelled.join(compared, on=["signal", "day"], how="inner").select(
         "asset_id", "signal", "day", "mean", "lowest", "highest", "has_peers",
-        F.when(F.col("has_peers"), F.col("mean") - F.col("movement")).otherwise(F.col("mean")).alias("distance"),
+        F.when(F.col("has_peers"), from_peers).otherwise(F.col("mean")).alias("distance"),
     )  # fmt: skip
     whole = compared.where("has_peers").select(
         F.lit(WHOLE_FLEET).alias("asset_id"), "signal", "day", F.col("fleet_mean").alias("mean"),
         F.col("fleet_lowest").alias("lowest"), F.col("fleet_highest").alias("highest"),
-        F.lit(False).alias("has_peers"), F.col("fleet_mean").alias("distance"),
+        F.lit(False).alias("has_peers"), F.when(is_enough, F.col("fleet_mean")).alias("distance"),
     )  # fmt: skip
     return own.unionByName(whole)
 
 
 def _judged(summary: DataFrame, spans: Spans, settings: DriftSettings) -> DataFrame:
     quarter, middle, three_quarters = (F.col("usual")[position] for position in range(3))
-    can_compare = (F.col("reference_days") >= settings.min_reference_days) & (F.col("recent_days") > 0)
+    can_compare = (F.col("reference_days") >= settings.min_reference_days) & F.col("recent_distance").isNotNull()
     spread = F.greatest(
         (three_quarters - quarter) / QUARTILES_APART, F.abs("recent_mean") * SMALLEST_SPREAD, F.lit(1e-9)
     )  # fmt: skip
