@@ -64,6 +64,7 @@ def days_left(asset_id: str, window_end: datetime, days: float | None, **changes
         "raw_time_to_failure_days": days,
         "predicted_failure_date": window_end + timedelta(days=days) if days is not None else None,
         "model_name": "Model_B_Production",
+        "classifier_version": "3",
         **changes,
     }
 

@@ -93,6 +93,7 @@ def _days_left(asset: str) -> list[dict[str, Any]]:
             "predicted_time_to_failure_days": None if asset == EVIL else 40 - day,
             "lower_days": None if asset == EVIL else 30 - day,
             "upper_days": None if asset == EVIL or is_open else 50 - day,
+            "classifier_version": "1",
         }
         for day in range(1, DAYS + 1)
     ]

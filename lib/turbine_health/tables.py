@@ -293,8 +293,9 @@ TIME_TO_FAILURE_PREDICTIONS = Table(
         column("raw_time_to_failure_days", NUMBER, "the forest's own answer, days"),
         column("predicted_failure_date", TIME, "window_end plus the predicted days"),
         *_PROVENANCE,
+        column("classifier_version", TEXT, "version of the classifier whose alert the days agree with", required=True),
     ]),
-    keys=("asset_id", "window_end", "model_version"),
+    keys=("asset_id", "window_end", "model_version", "classifier_version"),
     cluster_by=("window_end", "asset_id"),
     description="How many days each turbine has left, with an interval.",
 )  # fmt: skip

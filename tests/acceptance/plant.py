@@ -27,7 +27,7 @@ CONF = REPOSITORY / "conf"
 # Columns that say when or by which run a row was written; all others must repeat from run to run.
 OF_THE_RUN = {
     "_ingested_at", "_quarantined_at", "scored_at", "finished_at", "run_id", "_run_id", "seconds", "versions",
-    "model_version", "features_version", "started_at",
+    "model_version", "classifier_version", "features_version", "started_at",
 }  # fmt: skip
 
 

@@ -82,6 +82,26 @@ def test_a_what_if_row_becomes_the_champions_when_its_version_is_promoted(plant:
     }  # fmt: skip
 
 
+def test_a_new_classifier_leaves_the_days_that_agree_with_the_old_ones_alerts(plant: Plant) -> None:
+    predict(plant.store, plant.tracker, plant.settings)
+    before = [row for row in plant.rows(TIME_TO_FAILURE_PREDICTIONS) if row.classifier_version == plant.first.version]
+    plant.promote(plant.second)
+    predict(plant.store, plant.tracker, plant.settings)
+    plant.promote(plant.first)
+    rows = plant.rows(TIME_TO_FAILURE_PREDICTIONS)
+    assert [row for row in rows if row.classifier_version == plant.first.version] == before
+    assert {row.classifier_version for row in rows} == {plant.first.version, plant.second.version}
+
+
+def test_the_days_of_a_row_agree_with_the_alert_of_the_classifier_that_it_names(plant: Plant) -> None:
+    alerts = {(row.asset_id, row.window_end, row.model_version): row for row in plant.rows()}
+    days = [row for row in plant.rows(TIME_TO_FAILURE_PREDICTIONS) if row.predicted_time_to_failure_days is not None]
+    assert days
+    for row in days:
+        alert = alerts[row.asset_id, row.window_end, row.classifier_version]
+        assert (row.predicted_time_to_failure_days <= alert.horizon_days) == alert.is_alert
+
+
 def test_the_reasons_of_a_row_add_up_to_its_raw_score(plant: Plant) -> None:
     scored = [row for row in plant.rows() if row.raw_score is not None]
     assert scored

@@ -289,7 +289,10 @@ def to_failure_predictions(scored: DataFrame, champions: Champions) -> DataFrame
 
 
 def to_time_predictions(scored: DataFrame, champions: Champions) -> DataFrame:
-    """`scored` with the interval and the date of the predicted failure (UTC). Grain: as `scored`."""
+    """`scored` with the interval, the date of the predicted failure (UTC) and whose alert that agrees with.
+
+    Grain: as `scored`.
+    """
     interval = champions.regressor_serving.interval
     raw, agreed = F.col("raw_time_to_failure_days"), F.col("predicted_time_to_failure_days")
     failing_at = F.timestamp_micros(F.unix_micros("window_end") + F.round(agreed * MICROSECONDS_PER_DAY).cast("long"))
@@ -297,6 +300,7 @@ def to_time_predictions(scored: DataFrame, champions: Champions) -> DataFrame:
         "lower_days": lower_days(raw, agreed, interval),
         "upper_days": upper_days(raw, agreed, interval),
         "predicted_failure_date": failing_at,
+        "classifier_version": F.lit(champions.classifier.version),
     })  # fmt: skip
 
 
