@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from turbine_health.cli import job_parser, run_job, utc_time
+from turbine_health.cli import job_parser, refuse_beside, run_job, utc_time
 from turbine_health.io.delta import TableStore
 from turbine_health.io.session import spark_session
 from turbine_health.io.tracking import Tracker
@@ -26,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> str:
     parser.add_argument("--as-of", type=utc_time, metavar="TIME", help="the clock that data ages by, UTC; else its newest")
     parser.add_argument("--classifier-version", help="not the champion; rows it wrote stay as they are")
     parser.add_argument("--regressor-version", help="the same for the days left")
-    parser.add_argument("--continuous", action="store_true", help="score new windows as they appear")
-    args = parser.parse_args(argv)
+    parser.add_argument("--continuous", action="store_true", help="score new windows as they appear; beside it only --from")
+    args = refuse_beside(parser, parser.parse_args(argv), "continuous", "start")
     settings, what_if = load_settings(args.config, overrides=args.set), WhatIf(args.classifier_version, args.regressor_version)
     with spark_session("predict", settings.spark) as spark:
         store, tracker = TableStore(spark, settings.storage), Tracker(settings.mlflow)

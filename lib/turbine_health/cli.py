@@ -14,6 +14,7 @@ EXIT_OUR_BUG = 1
 EXIT_USER_CAN_MEND = 2
 # What shells report of a program that Ctrl-C ended: 128 and the signal's number.
 EXIT_INTERRUPTED = 130
+OF_EVERY_JOB = ("config", "set", "quiet", "log")
 
 
 def job_parser(name: str, description: str) -> argparse.ArgumentParser:
@@ -37,6 +38,15 @@ def utc_time(text: str) -> datetime:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2024-01-31 or 2024-01-31T06:00") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def refuse_beside(parser: argparse.ArgumentParser, args: argparse.Namespace, alone: str, *allowed: str) -> argparse.Namespace:
+    """The arguments; ends the process as for any wrong flag where `alone` was given beside a flag that it would ignore."""
+    others = sorted(name for name, value in vars(args).items() if value != parser.get_default(name))
+    ignored = [f"--{name.replace('_', '-')}" for name in others if name not in {alone, *allowed, *OF_EVERY_JOB}]
+    if getattr(args, alone) and ignored:
+        parser.error(f"--{alone} does not go with {' and '.join(ignored)}")
+    return args
 
 
 def run_job(name: str, main: Callable[[Sequence[str] | None], str], argv: Sequence[str] | None = None) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from degrading_fleet import examples_table, fleet_examples, fleet_settings, fleet_windows, windows_table
@@ -123,6 +125,28 @@ def test_going_on_leaves_the_rows_of_one_run_over_the_same_windows(plant: Plant,
     once.append(plant.windows, table)
     predict(once, plant.tracker, plant.settings, start)
     assert going_on == _rows(once)
+
+
+def test_a_pass_scores_only_what_is_new_and_a_turbine_that_fell_silent_has_its_row(
+    plant: Plant, store: TableStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = windows_table(plant.settings)
+    newest, start = F.lit(plant.last), plant.last.replace(tzinfo=timezone.utc) - timedelta(days=6)
+    is_silent = (F.col("asset_id") == "T03") & (F.col("window_end") >= F.lit(start))
+    windows = plant.windows.where(~is_silent)
+    store.append(windows.where(F.col("window_end") < newest), table)
+    arriving = windows.where(F.col("window_end") == newest)
+    pause = SimpleNamespace(sleep=lambda seconds: store.append(arriving, table))
+    monkeypatch.setattr("turbine_health.pipelines.predict_continuously.time", pause)
+    summary = predict_continuously(store, plant.tracker, plant.settings, start, pause_seconds=0, passes=2)
+    silent_ends = 6  # a reading of the day before is not stale yet
+    assert summary.rows == arriving.count() + silent_ends
+    going_on = _rows(store)
+    once = TableStore(store.spark, StorageSettings(root=store.storage.root + "-once"))
+    once.append(windows, table)
+    predict(once, plant.tracker, plant.settings, start)
+    assert going_on == _rows(once)
+    assert [row.quality_status for row in going_on if row.asset_id == "T03"] == ["stale"] * silent_ends
 
 
 def _rows(store: TableStore) -> list[Row]:

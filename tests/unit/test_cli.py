@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from turbine_health.cli import job_parser, run_job
+from turbine_health.cli import job_parser, refuse_beside, run_job
 from turbine_health.errors import SettingsError
 
 
@@ -55,3 +55,27 @@ def test_an_unknown_flag_is_the_user_s_to_mend(capsys):
         job_parser("ingest", "Take in logs.").parse_args(["--confg", "a.yaml"])
     assert caught.value.code == 2
     assert "--confg" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [[], ["--from", "2024-01-01", "--config", "a.yaml", "--set", "a.b=1", "--quiet"]])
+def test_a_flag_goes_with_those_that_it_heeds(given):
+    parser = continuing_parser()
+    assert refuse_beside(parser, parser.parse_args(["--on", *given]), "on", "from").on
+
+
+def test_a_flag_is_refused_beside_those_that_it_would_ignore(capsys):
+    parser = continuing_parser()
+    with pytest.raises(SystemExit) as caught:
+        refuse_beside(parser, parser.parse_args(["--on", "--to", "2024-01-01", "--some-version", "3"]), "on", "from")
+    assert caught.value.code == 2
+    assert "--on does not go with --some-version and --to" in capsys.readouterr().err
+    without = parser.parse_args(["--to", "2024-01-01"])
+    assert refuse_beside(parser, without, "on", "from") is without
+
+
+def continuing_parser():
+    parser = job_parser("watch", "Go on.")
+    parser.add_argument("--on", action="store_true")
+    for name in ("--from", "--to", "--some-version"):
+        parser.add_argument(name)
+    return parser

@@ -133,6 +133,12 @@ class TableStore:
         reader = self.spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", version + 1)
         return reader.load(self.path(table)).where("_change_type = 'insert'").select(*table.schema.names)
 
+    def written_between(self, table: Table, after: int, until: int) -> DataFrame:
+        """Rows as of version `until`, in files written after version `after`: all that changed, and some that did not."""
+        files = [{file.rpartition("/")[2] for file in self.read(table, version).inputFiles()} for version in (after, until)]
+        reader = self.spark.read.format("delta").option("versionAsOf", until).load(self.path(table))
+        return reader.where(F.col("_metadata.file_name").isin(*(files[1] - files[0]))).select(*table.schema.names)
+
     def create(self, table: Table) -> None:
         """The table without rows, where it is not there yet; two runs may do so at once."""
         if self.exists(table):

@@ -96,6 +96,7 @@ def predict(
     end: datetime | None = None,
     what_if: WhatIf = WhatIf(),
     as_of: datetime | None = None,
+    seen_version: int | None = None,
 ) -> PredictSummary:
     """Score the newest window of each turbine, or all windows that end in [start, end), with the champions.
 
@@ -112,6 +113,7 @@ def predict(
             `model_role`; a row that a champion has written stays as it is.
         as_of: The clock, UTC: how old data is, is judged at the last window end before it, and nothing later is used.
             None: the fleet's newest reading, so that a fleet of which nothing arrives any more does not age.
+        seen_version: Of the features, scored before: of a span only windows written since then are scored.
 
     Raises:
         TrackingError: A head has no champion yet, or no such version.
@@ -125,7 +127,8 @@ def predict(
     version = store.version(table) if store.exists(table) else None
     windows = store.read(table, version)
     _refuse_missing_features(champions, windows.columns, table)
-    chosen = chosen_windows(windows, settings, champions.classifier_serving, (start, end), as_of)
+    changed = store.written_between(table, seen_version, version) if version is not None and seen_version is not None else None
+    chosen = chosen_windows(windows, settings, champions.classifier_serving, (start, end), as_of, changed)
     scored = score_windows(chosen, champions).cache()
     scored_at = F.lit(datetime.now(timezone.utc))
     role = WHAT_IF if what_if.is_asked else CHAMPION
@@ -192,6 +195,7 @@ def chosen_windows(
     serving: ClassifierServing,
     span: tuple[datetime | None, datetime | None],
     as_of: datetime | None,
+    changed: DataFrame | None = None,
 ) -> DataFrame:
     """What a run judges: each turbine's newest window or, of a span, all; with the rows of turbines that have none.
 
@@ -203,6 +207,7 @@ def chosen_windows(
         serving: From which age on data is stale.
         span: First window end, and where they stop (excluded); None: open.
         as_of: The clock; None: the newest window.
+        changed: Those of a span's windows to take; None: all.
     """
     ends = ends_to_judge(windows, round(settings.features.every_hours * SECONDS_PER_HOUR), span, as_of)
     if ends is None:
@@ -210,8 +215,10 @@ def chosen_windows(
     known = sorted({name for source in settings.sources for name in source.asset_id.known})
     plant = windows.sparkSession.createDataFrame([(name,) for name in known], "asset_id string")
     shortest = min(hours for each in settings.features.sets for hours in each.lookback_hours)
-    choose = to_newest_windows if span == (None, None) else to_windows_of_span
-    return choose(windows, plant, ends, Freshness(serving.stale_after_hours, shortest))
+    freshness = Freshness(serving.stale_after_hours, shortest)
+    if span == (None, None):
+        return to_newest_windows(windows, plant, ends, freshness)
+    return to_windows_of_span(windows, plant, ends, freshness, changed)
 
 
 def ends_to_judge(

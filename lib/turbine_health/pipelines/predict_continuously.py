@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pyspark.sql import functions as F
 
 from turbine_health.io.delta import TableStore
-from turbine_health.io.tracking import Tracker
+from turbine_health.io.tracking import RegisteredVersion, Tracker
 from turbine_health.pipelines.predict import PredictSummary, predict
 from turbine_health.settings import Settings
 from turbine_health.tables import window_features
@@ -28,10 +28,10 @@ def predict_continuously(
     pause_seconds: float = 30,
     passes: int | None = None,
 ) -> PredictSummary:
-    """Score windows as they appear: each time the features have a new version, all windows from `start` on.
+    """Score windows as they appear: each time the features have a new version, what it wrote from `start` on.
 
-    A pass writes only rows that say something new, so it leaves what one `predict` of the same span
-    leaves. It loads the champions anew, each row comes of one pair of them.
+    So it leaves what one `predict` of the same span leaves, rows of silent turbines included. Each pass loads
+    the champions anew; where they are others than before, it scores all windows from `start` on.
 
     Args:
         store: Where the tables are.
@@ -48,14 +48,20 @@ def predict_continuously(
     if start is None:
         newest = store.read(table).agg(F.max(F.unix_seconds("window_end")).alias("at")).head()
         start = datetime.fromtimestamp(newest["at"] if newest and newest["at"] else 0, tz=timezone.utc)
-    seen = store.version(table)
-    summary = predict(store, tracker, settings, start)
+    seen, scored_by, summary = store.version(table), _champions(tracker, settings), predict(store, tracker, settings, start)
     logger.info("%s", summary)
     looks = itertools.count(1) if passes is None else range(1, passes)
     for _ in looks:
         time.sleep(pause_seconds)
-        if store.version(table) != seen:
-            seen = store.version(table)
-            summary = predict(store, tracker, settings, start)
+        version, champions = store.version(table), _champions(tracker, settings)
+        if version != seen:
+            before = seen if champions == scored_by else None
+            summary = predict(store, tracker, settings, start, seen_version=before)
+            seen, scored_by = version, champions
             logger.info("%s", summary)
     return summary
+
+
+def _champions(tracker: Tracker, settings: Settings) -> tuple[RegisteredVersion | None, ...]:
+    names = (settings.mlflow.classifier_model, settings.mlflow.regressor_model)
+    return tuple(tracker.champion(name) for name in names)

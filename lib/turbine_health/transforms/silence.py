@@ -30,7 +30,9 @@ class Freshness:
     shortest_lookback_hours: float
 
 
-def to_windows_of_span(windows: DataFrame, known: DataFrame, ends: Ends, freshness: Freshness) -> DataFrame:
+def to_windows_of_span(
+    windows: DataFrame, known: DataFrame, ends: Ends, freshness: Freshness, changed: DataFrame | None = None
+) -> DataFrame:
     """All windows that end in a span, and a row without features for each end at which a turbine is silent.
 
     Grain: one row per `asset_id` and `window_end`.
@@ -40,9 +42,10 @@ def to_windows_of_span(windows: DataFrame, known: DataFrame, ends: Ends, freshne
         known: `asset_id` of the plant's turbines, unique.
         ends: The span.
         freshness: What is silent.
+        changed: Those of `windows` to take; None: all.
     """
     end = F.unix_seconds("window_end")
-    built = windows.where(end.between(ends.first, ends.last))
+    built = (windows if changed is None else changed).where(end.between(ends.first, ends.last))
     return built.unionByName(to_silent_windows(windows, known, ends, freshness), allowMissingColumns=True)
 
 
