@@ -80,7 +80,7 @@ def test_a_rise_of_the_whole_fleet_is_no_drift_of_a_turbine(plant: TableStore) -
 def test_the_worklist_ranks_the_visit_that_saves_most_first_and_the_unknown_last(plant: TableStore) -> None:
     rows = plant.read(MAINTENANCE_WORKLIST).orderBy("rank").collect()
     assert [(row.rank, row.asset_id, row.action) for row in rows] == [
-        (1, "T02", "visit"), (2, "T01", "watch"), (3, "T05", "none"), (4, "T03", "restore_data"), (5, "T04", "restore_data"),
+        (1, "T02", "visit"), (2, "T01", "watch"), (3, "T05", "none"), (4, "T03", "restore_data"), (5, "T04", "down"),
     ]  # fmt: skip
     assert rows[0].why == "bearing temperature 9 °C above its normal 62 °C, mean of 1 day"
 

@@ -81,7 +81,7 @@ def monitor(
     step.write(to_realised_metrics(outcomes), REALISED_METRICS)
     unwarned = step.write(to_unwarned_failures(risks, lives, episodes, settings.labels.horizon_days), UNWARNED_FAILURES)
     drift = step.write(_drift(store, settings, moment, trained_until), FEATURE_DRIFT)
-    worklist = step.write(to_worklist(risks, days_left, episodes, settings.costs), MAINTENANCE_WORKLIST)
+    worklist = step.write(to_worklist(risks, days_left, episodes, lives, settings.costs), MAINTENANCE_WORKLIST)
     advice = step.write(to_recommendations(drift, episodes, unwarned, worklist, settings.drift), RECOMMENDATIONS)
     step.write(to_fleet_status(worklist, episodes, lives, drift, advice), FLEET_STATUS)
     for frame in (risks, days_left, lives):

@@ -15,8 +15,13 @@ DAYS_LOOKED_BACK = 30
 FEWEST_FAILURES = 5
 
 
-def to_worklist(risks: DataFrame, days_left: DataFrame, episodes: DataFrame, costs: CostSettings) -> DataFrame:
+def to_worklist(
+    risks: DataFrame, days_left: DataFrame, episodes: DataFrame, lives: DataFrame, costs: CostSettings
+) -> DataFrame:
     """Rank the turbines by what a visit now is expected to save.
+
+    An open alert stands until it is cleared: a turbine that falls silent meanwhile is visited for what was last said
+    of it. One that is down is in the crew's hands already, whatever its sensors tell.
 
     Grain: one row per `asset_id` ever scored.
 
@@ -24,34 +29,31 @@ def to_worklist(risks: DataFrame, days_left: DataFrame, episodes: DataFrame, cos
         risks: Served rows of gold.failure_predictions, one per window.
         days_left: Served rows of gold.time_to_failure_predictions, one per window.
         episodes: gold.alert_episodes.
+        lives: silver.asset_lives, as known.
         costs: Of failures and visits.
 
     Returns:
-        gold.maintenance_worklist. Turbines that could not be scored come last: nobody knows what a visit saves.
+        gold.maintenance_worklist. Turbines that are down or of which nobody knows what a visit saves come last.
     """
-    lives = days_left.select("asset_id", "window_end", "predicted_time_to_failure_days", "lower_days", "upper_days")
-    open_now = episodes.where("status = 'open'").select("asset_id", F.col("opened_at").alias("alert_opened_at"))
+    days = days_left.select("asset_id", "window_end", "predicted_time_to_failure_days", "lower_days", "upper_days")
+    known = _with_state(to_newest(risks), risks, episodes, lives)
     by_saving = Window.orderBy(F.col("expected_cost_avoided").desc_nulls_last(), F.col("asset_id").asc())
-    is_scored = F.col("failure_probability").isNotNull()
-    needs_visit = F.col("is_alert") | F.col("alert_opened_at").isNotNull()
+    has_open_alert, is_scored = F.col("alert_opened_at").isNotNull(), F.col("failure_probability").isNotNull()
     action = (
-        F.when(~is_scored, "restore_data")
-        .when(needs_visit, "visit")
+        F.when(F.col("is_down"), "down")
+        .when(has_open_alert, "visit")
+        .when(~is_scored, "restore_data")
+        .when(F.col("is_alert"), "visit")
         .when(F.col("expected_cost_avoided") > 0, "watch")
         .otherwise("none")
     )
-    bad_data = F.format_string("data %s", "quality_status")
+    saved = expected_cost_avoided(F.coalesce(F.col("failure_probability"), F.col("probability_in_alert")), costs)
     return (
-        to_newest(risks).join(lives, on=["asset_id", "window_end"], how="left")
-        .join(open_now, on="asset_id", how="left")
-        .withColumn("expected_cost_avoided", expected_cost_avoided(F.col("failure_probability"), costs))
-        .withColumns({
-            "action": action,
-            "rank": F.row_number().over(by_saving).cast("long"),
-            "why": F.when(is_scored, raising_reasons(F.col("reasons"))).otherwise(bad_data),
-        })
+        known.join(days, on=["asset_id", "window_end"], how="left")
+        .withColumn("expected_cost_avoided", F.when(~F.col("is_down"), saved))
+        .withColumns({"action": action, "rank": F.row_number().over(by_saving).cast("long"), "why": _why(is_scored)})
         .select(*MAINTENANCE_WORKLIST.schema.names)
-    )  # fmt: skip
+    )
 
 
 def expected_cost_avoided(probability: Column, costs: CostSettings) -> Column:
@@ -65,6 +67,31 @@ def raising_reasons(reasons: Column) -> Column:
     raising = F.filter(reasons, lambda reason: reason["contribution"] > 0)
     words = F.array_join(F.transform(raising, lambda reason: reason["words"]), "; ")
     return F.when(F.size(raising) > 0, words)
+
+
+def _with_state(newest: DataFrame, risks: DataFrame, episodes: DataFrame, lives: DataFrame) -> DataFrame:
+    """Add `alert_opened_at`, what was last said while that alert was open, and `is_down`. Grain: as `newest`."""
+    open_now = episodes.where("status = 'open'").select("asset_id", F.col("opened_at").alias("alert_opened_at"))
+    last_said = (
+        to_newest(risks.where("failure_probability IS NOT NULL"))
+        .join(open_now, on="asset_id", how="inner")
+        .select(
+            "asset_id", "alert_opened_at", F.col("failure_probability").alias("probability_in_alert"),
+            F.col("reasons").alias("reasons_in_alert"),
+        )
+    )  # fmt: skip
+    down = lives.groupBy("asset_id").agg((~F.bool_or("is_running")).alias("is_down"))
+    return (
+        newest.join(last_said, on="asset_id", how="left")
+        .join(down, on="asset_id", how="left")
+        .withColumn("is_down", F.coalesce("is_down", F.lit(False)))
+    )
+
+
+def _why(is_scored: Column) -> Column:
+    bad_data = F.format_string("data %s", "quality_status")
+    before = F.concat_ws("; ", bad_data, F.concat(F.lit("before: "), raising_reasons(F.col("reasons_in_alert"))))
+    return F.when(is_scored, raising_reasons(F.col("reasons"))).otherwise(before)
 
 
 def to_fleet_status(
@@ -127,7 +154,7 @@ def to_recommendations(
         F.col("words").alias("reason"),
         F.when(F.col("status") == "shifted", 0.5).otherwise(0.8).alias("urgency"),
     )
-    data = worklist.where("quality_status <> 'ok'").select(
+    data = worklist.where("quality_status <> 'ok' AND action <> 'down'").select(
         F.lit("check_data").alias("kind"),
         F.col("asset_id").alias("subject"),
         F.concat(F.lit("no prediction, data "), F.col("quality_status")).alias("reason"),
