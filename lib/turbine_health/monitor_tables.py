@@ -142,8 +142,8 @@ MAINTENANCE_WORKLIST = Table(
     StructType([
         column("rank", COUNT, "1 is the visit that saves most", required=True),
         column("asset_id", TEXT, "turbine", required=True),
-        column("action", TEXT, "visit, watch, restore_data, down (failed or taken down, not back yet) or none", required=True),
-        column("expected_cost_avoided", NUMBER, "by a visit now (silent in an alert: by its last score); null: not scored, or down"),
+        column("action", TEXT, "visit, watch, restore_data, down (failed or taken down) or none", required=True),
+        column("expected_cost_avoided", NUMBER, "by a visit now; silent in an alert: by its last score; null: unknown, down"),
         column("failure_probability", NUMBER, "newest, 0 to 1; null: not scored"),
         column("is_alert", FLAG, "newest window alerts; null: not scored"),
         column("predicted_time_to_failure_days", NUMBER, "newest, days; null: not scored"),

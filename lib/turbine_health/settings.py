@@ -127,6 +127,7 @@ class AlertSettings(Section):
     persistence_hours: float = Field(12, ge=0, description="An alert must stand this long to open an episode.")
     clear_hours: float = Field(48, ge=0, description="Scored and quiet for this long closes it.")
     cooldown_hours: float = Field(72, ge=0, description="After it closed, no new one for this long.")
+    max_gap_hours: float = Field(48, gt=0, description="Scored windows further apart do not follow each other.")
 
 
 class DriftSettings(Section):
@@ -168,6 +169,11 @@ class Settings(Section):
             problems.append(
                 f"split.embargo_days ({self.split.embargo_days:g}) is shorter than labels.horizon_days "
                 f"({self.labels.horizon_days:g}), so training would see the test's future"
+            )
+        if self.alerts.max_gap_hours < self.features.every_hours:
+            problems.append(
+                f"alerts.max_gap_hours ({self.alerts.max_gap_hours:g}) is shorter than features.every_hours "
+                f"({self.features.every_hours:g}), so no two windows would follow each other and no alert could stand"
             )
         known = {signal.name for source in self.sources for signal in source.signals}
         named = {name for each in self.features.sets for name in each.signals}

@@ -59,6 +59,27 @@ def test_windows_without_a_score_do_not_clear_an_alert(spark: SparkSession, runn
     assert episode.status == "open"
 
 
+def test_two_alerts_with_twenty_silent_days_between_open_nothing(spark: SparkSession, running: DataFrame) -> None:
+    silence = [None] * 39
+    assert _episodes(spark, running, [HIGH, *silence, HIGH]) == []
+    (episode,) = _episodes(spark, running, [HIGH, *silence, HIGH, HIGH, HIGH])
+    assert (episode.first_alert_at, episode.opened_at, episode.alerting_windows) == (_day(20), _day(21), 3)
+
+
+def test_a_quiet_window_after_twenty_silent_days_closes_nothing(spark: SparkSession, running: DataFrame) -> None:
+    silence = [None] * 39
+    (open_still,) = _episodes(spark, running, [HIGH] * 3 + [LOW, *silence, LOW])
+    assert open_still.status == "open"
+    (closed,) = _episodes(spark, running, [HIGH] * 3 + [LOW, *silence] + [LOW] * 5)
+    assert (closed.status, closed.closed_at) == ("cleared", _day(23.5))
+
+
+def test_a_gap_as_long_as_allowed_still_counts(spark: SparkSession, running: DataFrame) -> None:
+    (episode,) = _episodes(spark, running, [HIGH, None, None, None, HIGH])
+    assert (episode.first_alert_at, episode.opened_at) == (_day(0), _day(2))
+    assert _episodes(spark, running, [HIGH, None, None, None, None, HIGH]) == []
+
+
 def test_no_episode_opens_during_the_cooldown(spark: SparkSession, running: DataFrame) -> None:
     closed_on_day = 3.5
     first, second = _episodes(spark, running, [HIGH] * 3 + [LOW] * 5 + [HIGH] * 10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from turbine_health.errors import SettingsError
 from turbine_health.settings import Settings, load_settings
@@ -172,3 +173,8 @@ def test_a_grid_that_does_not_fit_its_cells_is_refused(key, value):
 @pytest.mark.parametrize("path", sorted(Path(__file__).resolve().parents[2].glob("conf/*.yaml")), ids=lambda path: path.stem)
 def test_every_settings_file_that_comes_with_the_project_is_accepted(path):
     load_settings(path, environ={})
+
+
+def test_windows_that_end_too_seldom_to_follow_each_other_are_refused():
+    with pytest.raises(ValidationError, match=r"alerts\.max_gap_hours \(48\) is shorter than features\.every_hours \(72\)"):
+        Settings.model_validate({"features": {"every_hours": 72, "step_minutes": 60}})

@@ -45,7 +45,8 @@ def to_episodes(predictions: DataFrame, lives: DataFrame, alerts: AlertSettings)
 
     An episode opens when an alert has stood for `persistence_hours`, and closes when scored windows
     have been quiet for `clear_hours`, or when the turbine fails or is taken down. For `cooldown_hours`
-    after it closed none opens. A window without a score says nothing: silence does not clear an alert.
+    after it closed none opens. A window without a score says nothing: silence does not clear an alert, and
+    after more than `max_gap_hours` of it neither standing nor quiet hours before count on.
     Down windows do not count, and no episode reaches over a repair: one failure ends one episode.
 
     Grain: one row per `asset_id` and `opened_at`.
@@ -152,10 +153,11 @@ class _Rules:
     persistence: int
     clear: int
     cooldown: int
+    max_gap: int
 
     @classmethod
     def of(cls, alerts: AlertSettings) -> _Rules:
-        hours = (alerts.persistence_hours, alerts.clear_hours, alerts.cooldown_hours)
+        hours = (alerts.persistence_hours, alerts.clear_hours, alerts.cooldown_hours, alerts.max_gap_hours)
         return cls(*(round(each * MICROSECONDS_PER_HOUR) for each in hours))
 
     def episodes(self, windows: pd.DataFrame) -> pd.DataFrame:
@@ -176,9 +178,13 @@ class _Rules:
         episode: _Episode | None = None
         quiet_since: int | None = None
         none_before = -1
+        previous: int | None = None
         for time, is_alert, score in zip(at.tolist(), alert.tolist(), probability.tolist(), strict=True):
+            is_near = previous is not None and time - previous <= self.max_gap
+            previous = time
             if is_alert:
                 quiet_since = None
+                rising = rising if is_near else None
                 current = episode or rising
                 if current is None:
                     current = rising = _Episode(0, time, time, 1, score, time)
@@ -189,7 +195,7 @@ class _Rules:
             elif episode is None:
                 rising = None
             else:
-                quiet_since = time if quiet_since is None else quiet_since
+                quiet_since = quiet_since if is_near and quiet_since is not None else time
                 if time - quiet_since >= self.clear:
                     episode.closed_us, none_before = time, time + self.cooldown
                     yield episode
