@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from predictions import risks
 from pyspark.sql import SparkSession
 
 from turbine_health.io.delta import TableStore, Transaction
 from turbine_health.settings import load_settings
-from turbine_health.tables import CHANGED_HOURS
+from turbine_health.tables import CHANGED_HOURS, FAILURE_PREDICTIONS
 
 
 @pytest.fixture
@@ -31,3 +32,23 @@ def test_a_write_of_the_same_transaction_is_done_once(store: TableStore) -> None
     again = store.append(hours, CHANGED_HOURS, Transaction("test", 1))
     assert again.version is None
     assert store.read(CHANGED_HOURS).count() == 1
+
+
+def test_the_same_rows_in_another_order_write_nothing_and_are_counted(store: TableStore) -> None:
+    one = risks(store.spark, "T01", "2024-01-01", [0.1, None])
+    assert store.overwrite_if_changed(one, FAILURE_PREDICTIONS).rows == 2
+    again = store.overwrite_if_changed(one.orderBy("window_end", ascending=False), FAILURE_PREDICTIONS)
+    assert (again.version, again.rows) == (None, 2)
+
+
+def test_a_value_that_moves_to_an_empty_neighbour_is_a_change(store: TableStore) -> None:
+    coverage = risks(store.spark, "T01", "2024-01-01", [0.1], coverage=0.5, data_age_hours=None)
+    age = risks(store.spark, "T01", "2024-01-01", [0.1], coverage=None, data_age_hours=0.5)
+    store.overwrite_if_changed(coverage, FAILURE_PREDICTIONS)
+    assert store.overwrite_if_changed(age, FAILURE_PREDICTIONS).version is not None
+
+
+def test_a_table_that_loses_all_rows_is_changed(store: TableStore) -> None:
+    store.overwrite_if_changed(risks(store.spark, "T01", "2024-01-01", [0.1]), FAILURE_PREDICTIONS)
+    result = store.overwrite_if_changed(store.empty(FAILURE_PREDICTIONS), FAILURE_PREDICTIONS)
+    assert (result.version is None, result.rows) == (False, 0)

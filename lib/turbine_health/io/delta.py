@@ -6,7 +6,8 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 from delta import exceptions as conflicts
@@ -29,12 +30,16 @@ CONFLICTS = (
 
 @dataclass(frozen=True)
 class WriteResult:
-    """What one commit did, from Delta's own metrics. `version` is None when nothing was written."""
+    """What one commit did, from Delta's own metrics. `version` is None when nothing was written.
+
+    `rows` is what the table holds afterwards, where the write had to know.
+    """
 
     version: int | None
     rows_inserted: int = 0
     rows_updated: int = 0
     rows_deleted: int = 0
+    rows: int | None = None
 
 
 @contextmanager
@@ -175,9 +180,12 @@ class TableStore:
     def overwrite_if_changed(self, frame: DataFrame, table: Table) -> WriteResult:
         """Replace all rows, unless the table holds these very rows already; then no version is written."""
         rows = frame.select(*table.schema.names)
-        if self.exists(table) and _fingerprint(rows) == _fingerprint(self.read(table)):
-            return WriteResult(version=None)
-        return self.overwrite(rows, table)
+        if self.exists(table):
+            (count, fingerprint), old = _fingerprints(rows, self.read(table))
+            if (count, fingerprint) == old:
+                return WriteResult(version=None, rows=count)
+        result = self.overwrite(rows, table)
+        return replace(result, rows=result.rows_inserted)
 
     def merge(
         self,
@@ -310,9 +318,15 @@ class TableStore:
         return self.spark.sparkContext
 
 
-def _fingerprint(frame: DataFrame) -> tuple[int, int]:
-    """Equal for equal rows in any order."""
-    hashes = F.xxhash64(*frame.columns).cast("decimal(38,0)")
-    row = frame.agg(F.count("*"), F.coalesce(F.sum(hashes), F.lit(0))).head()
-    assert row is not None
-    return int(row[0]), int(row[1])
+def _fingerprints(*frames: DataFrame) -> list[tuple[int, int]]:
+    """Of each frame the number of rows, and what is equal for equal rows in any order; in one job."""
+    tagged = [_hashes(frame).withColumn("side", F.lit(side)) for side, frame in enumerate(frames)]
+    sums = reduce(DataFrame.unionByName, tagged).groupBy("side").agg(F.count("*"), F.sum("hash")).collect()
+    found = {int(side): (int(rows), int(hashes)) for side, rows, hashes in sums}
+    return [found.get(side, (0, 0)) for side in range(len(frames))]
+
+
+def _hashes(frame: DataFrame) -> DataFrame:
+    # A null adds nothing to a hash: without saying which are null, a value could move to its neighbour unseen.
+    nulls = F.concat(*(F.col(name).isNull().cast("int").cast("string") for name in frame.columns))
+    return frame.select(F.xxhash64(*frame.columns, nulls).cast("decimal(38,0)").alias("hash"))

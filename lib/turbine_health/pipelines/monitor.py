@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from turbine_health.feature_tables import signal_cells
 from turbine_health.io.delta import TableStore
+from turbine_health.io.short_plans import cached_with_short_plan
 from turbine_health.io.tracking import Tracker
 from turbine_health.monitor_tables import (
     ALERT_EPISODES,
@@ -70,10 +71,10 @@ def monitor(
     moment = now or datetime.now(timezone.utc)
     clock = F.lit(moment)
     until_now = F.col("window_end") <= clock
-    risks = served(store.read(FAILURE_PREDICTIONS).where(until_now)).persist()
-    days_left = served(store.read(TIME_TO_FAILURE_PREDICTIONS).where(until_now)).persist()
-    lives = lives_known_at(store.read(ASSET_LIVES), clock).persist()
     step = _Step(store)
+    risks = step.held(served(store.read(FAILURE_PREDICTIONS).where(until_now)))
+    days_left = step.held(served(store.read(TIME_TO_FAILURE_PREDICTIONS).where(until_now)))
+    lives = step.held(lives_known_at(store.read(ASSET_LIVES), clock))
 
     episodes = step.write(to_episodes(risks, lives, settings.alerts), ALERT_EPISODES)
     unrecorded = unrecorded_turbines(store, settings)
@@ -84,8 +85,7 @@ def monitor(
     worklist = step.write(to_worklist(risks, days_left, episodes, lives, settings.costs), MAINTENANCE_WORKLIST)
     advice = step.write(to_recommendations(drift, episodes, unwarned, worklist, settings.drift), RECOMMENDATIONS)
     step.write(to_fleet_status(worklist, episodes, lives, drift, advice), FLEET_STATUS)
-    for frame in (risks, days_left, lives):
-        frame.unpersist()
+    step.let_go()
     return MonitorSummary(moment, step.rows, tuple(step.changed))
 
 
@@ -155,26 +155,34 @@ def _drift(store: TableStore, settings: Settings, now: datetime, trained_until: 
 
 
 class _Step:
-    """Writes each table where it differs from what is there, and keeps the count of its rows."""
+    """Writes each table where it differs from what is there, and keeps the count of its rows.
+
+    Rows that later tables are made from are computed once, and read again from memory behind a plan of one step.
+    """
 
     def __init__(self, store: TableStore) -> None:
         self.store = store
         self.rows: dict[str, int] = {}
         self.changed: list[str] = []
+        self._held: list[DataFrame] = []
+
+    def held(self, frame: DataFrame) -> DataFrame:
+        """The same rows, kept until `let_go`."""
+        self._held.append(cached_with_short_plan(frame))
+        return self._held[-1]
 
     def write(self, frame: DataFrame, table: Table) -> DataFrame:
         """The table as it is after the write."""
         started = perf_counter()
-        rows = frame.persist()
-        if not self.store.exists(table) or _differ(rows, self.store.read(table)):
-            self.store.overwrite(rows, table)
+        rows = self.held(frame)
+        result = self.store.overwrite_if_changed(rows, table)
+        if result.version is not None:
             self.changed.append(table.identifier)
-        written = self.store.read(table)
-        self.rows[table.name] = written.count()
-        rows.unpersist()
+        self.rows[table.name] = result.rows or 0
         logger.info("%s: %d rows, %.1f s", table.identifier, self.rows[table.name], perf_counter() - started)
-        return written
+        return rows
 
-
-def _differ(one: DataFrame, other: DataFrame) -> bool:
-    return not one.exceptAll(other).isEmpty() or not other.exceptAll(one).isEmpty()
+    def let_go(self) -> None:
+        """Free the memory of all rows held."""
+        for frame in self._held:
+            frame.unpersist()
