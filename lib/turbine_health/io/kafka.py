@@ -15,7 +15,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from turbine_health.errors import SourceError
-from turbine_health.io.raw_files import Batch, Hadoop, RawFile, as_received_at, read_plan, take_arriving
+from turbine_health.io.hadoop import Hadoop
+from turbine_health.io.raw_files import Batch, RawFile, as_received_at, read_plan, take_arriving
 from turbine_health.sources import Source
 from turbine_health.tables import bronze
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -20,13 +19,13 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from turbine_health.errors import ConcurrentRunError, SourceError, TurbineHealthError
+from turbine_health.io.hadoop import Hadoop
 from turbine_health.sources import EventLog, Files, Source
 from turbine_health.tables import bronze
 
 # The file source forgets files this much older than the newest one; ours must never be forgotten.
 SPARK_ERRORS = (PySparkException, Py4JJavaError)
 NEVER_TOO_OLD = "36500d"
-LONGEST_HEADER_BYTES = 1_048_576
 GLOB_CHARACTERS = "\\[]{}*?"
 # The low bits hold the row's place in its task, the high bits the megabyte at which the task's share of
 # the file begins. Spark never cuts a file into shares below 4 MB, so the two together are unique and in order.
@@ -154,15 +153,6 @@ def write_file_lines(spark: SparkSession, source: Source, batch: Batch, write: C
         write(read_lines(spark, source, batch, _unreadable_files(spark, source, batch)))
 
 
-def read_first_lines(spark: SparkSession, files: Sequence[RawFile]) -> dict[str, str | None]:
-    """First line of each file, by URI; None for one that is empty or cannot be opened."""
-    hadoop = Hadoop(spark)
-    # Python waits for the JVM a dozen times a file.
-    with ThreadPoolExecutor(4) as readers:
-        lines = readers.map(lambda file: hadoop.first_line(file.uri), files)
-        return dict(zip((file.uri for file in files), lines, strict=True))
-
-
 def read_event_log(spark: SparkSession, source: Source, log: EventLog) -> DataFrame:
     """The entries of an event log: its columns as text, `_source_row` and `value`, the entry as JSON.
 
@@ -226,7 +216,8 @@ def _file_log(hadoop: Hadoop, checkpoint: str, index: int) -> list[dict[str, Any
 
 
 def _scan(spark: SparkSession, files: Files, uris: Sequence[str]) -> DataFrame:
-    paths = [_path_of(spark, uri) for uri in uris]
+    hadoop = Hadoop(spark)
+    paths = [_path_of(hadoop, uri) for uri in uris]
     if files.format == "parquet":
         rows = spark.read.option("mergeSchema", "true").parquet(*paths)
         value = F.to_json(F.struct(*rows.columns), {"ignoreNullFields": "false"})
@@ -265,9 +256,9 @@ def _is_read_failure(error: Exception) -> bool:
     return any(sign in text for sign in ("FAILED_READ_FILE", "CANNOT_READ_FILE_FOOTER", "PATH_NOT_FOUND"))
 
 
-def _path_of(spark: SparkSession, uri: str) -> str:
+def _path_of(hadoop: Hadoop, uri: str) -> str:
     """The path behind an encoded URI, so written that Spark does not take its brackets for a pattern."""
-    plain = Hadoop(spark).plain(uri)
+    plain = hadoop.plain(uri)
     return "".join(f"\\{character}" if character in GLOB_CHARACTERS else character for character in plain)
 
 
@@ -280,59 +271,3 @@ def _as_pattern(spark: SparkSession, path: str) -> str:
     is_pattern = any(character in path for character in GLOB_CHARACTERS)
     is_file = not is_pattern and all(status.isFile() for status in Hadoop(spark).glob(path))
     return f"{path[:-1]}[{path[-1]}]" if is_file else path
-
-
-class Hadoop:
-    """Hadoop's file systems, which know every scheme that Spark can read."""
-
-    def __init__(self, spark: SparkSession) -> None:
-        context: Any = spark.sparkContext
-        self._jvm = context._jvm
-        self._conf = context._jsc.hadoopConfiguration()
-        self._codecs = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self._conf)
-
-    def glob(self, pattern: str) -> list[Any]:
-        path = self._jvm.org.apache.hadoop.fs.Path(pattern)
-        return list(path.getFileSystem(self._conf).globStatus(path) or [])
-
-    def has_files(self, status: Any) -> bool:
-        """Whether it is a file, or a folder with one in it; names that start with `_` or `.` do not count."""
-        if status.isFile():
-            return True
-        path = status.getPath()
-        inside = path.getFileSystem(self._conf).listStatus(path)
-        return any(self.has_files(entry) for entry in inside if entry.getPath().getName()[0] not in "._")
-
-    def plain(self, uri: str) -> str:
-        return str(self._jvm.org.apache.hadoop.fs.Path(self._jvm.java.net.URI(uri)).toString())
-
-    def as_metadata(self, uri: str) -> str:
-        """The URI as `_metadata.file_path` spells it (`file:/a`, where the checkpoint says `file:///a`)."""
-        path = self._jvm.org.apache.hadoop.fs.Path(self._jvm.java.net.URI(uri))
-        return str(self._jvm.org.apache.hadoop.fs.Path(path.toString()).toUri().toString())
-
-    def exists(self, path: str) -> bool:
-        place = self._jvm.org.apache.hadoop.fs.Path(path)
-        return bool(place.getFileSystem(self._conf).exists(place))
-
-    def read_text(self, path: str) -> str:
-        place = self._jvm.org.apache.hadoop.fs.Path(path)
-        stream = place.getFileSystem(self._conf).open(place)
-        try:
-            return str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
-        finally:
-            stream.close()
-
-    def first_line(self, uri: str) -> str | None:
-        path = self._jvm.org.apache.hadoop.fs.Path(self._jvm.java.net.URI(uri))
-        codec = self._codecs.getCodec(path)
-        text = self._jvm.org.apache.hadoop.io.Text()
-        stream = path.getFileSystem(self._conf).open(path)
-        try:
-            decoded = codec.createInputStream(stream) if codec else stream
-            length = self._jvm.org.apache.hadoop.util.LineReader(decoded).readLine(text, LONGEST_HEADER_BYTES)
-        except Py4JJavaError:
-            return None
-        finally:
-            stream.close()
-        return str(text.toString()).removeprefix("\ufeff") if length else None
