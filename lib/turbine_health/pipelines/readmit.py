@@ -12,12 +12,14 @@ from turbine_health.io.delta import TableStore
 from turbine_health.pipelines.bronze_layouts import layouts_in_bronze
 from turbine_health.pipelines.ingest_batch import write_changed_hours
 from turbine_health.pipelines.ingest_lives import update_lives
-from turbine_health.pipelines.ingest_silver import Received, find_superseded, neighbours_of, write_silver
+from turbine_health.pipelines.ingest_received import Received, neighbours_of
+from turbine_health.pipelines.ingest_silver import write_silver
+from turbine_health.pipelines.ingest_superseded import find_superseded
 from turbine_health.settings import Settings
 from turbine_health.sources import Source
 from turbine_health.tables import CHANGED_HOURS, INGEST_RUNS, QUARANTINE, bronze
 from turbine_health.transforms.layouts import LAYOUT_SCHEMA, common_positions
-from turbine_health.transforms.quality import in_place, to_judged_rows
+from turbine_health.transforms.quality import good_keys, in_place, to_judged_rows, to_verdicts
 from turbine_health.transforms.superseding import to_hours
 
 _ROW = ["_source_file", "_source_row"]
@@ -60,8 +62,8 @@ def _readmit_source(store: TableStore, settings: Settings, source: Source) -> Re
     files = store.spark.createDataFrame([layout.as_row() for layout in layouts], LAYOUT_SCHEMA)
     lines = waiting.select(*bronze(source.name).schema.names)
     rows = lines.transform(to_judged_rows, files, source, common_positions(layouts), settings.ingest.max_future_minutes)
-    good = rows.where(in_place(F.col("_reasons") == "")).persist()
-    hours = good.transform(to_hours).persist()
+    good = rows.where(in_place(F.col("_reasons") == "")).transform(to_verdicts, source).persist()
+    hours = good.transform(good_keys).transform(to_hours).persist()
     run_id = f"readmit-{source.name}-{started:%Y%m%dT%H%M%S%f}"
     received = Received(store, settings, source, started, run_id, None, good, files, hours)
     judged, moved, superseded = waiting.count(), 0, 0
@@ -75,12 +77,12 @@ def _readmit_source(store: TableStore, settings: Settings, source: Source) -> Re
 
 def _move(received: Received) -> tuple[int, int]:
     """Rows moved to silver, and rows that turn out to be superseded."""
-    store, good = received.store, received.good.select(*_ROW)
+    store = received.store
+    good = received.rows.join(F.broadcast(received.files), on="_file_order", how="inner").select(*_ROW)
     neighbours = neighbours_of(received)
     superseded = find_superseded(received, neighbours)
     if superseded.rows is not None:
-        rows = superseded.rows.withColumn("_quarantined_at", F.lit(received.received_at))
-        store.merge(rows.drop("is_new"), QUARANTINE)
+        store.merge(superseded.with_lines(received).withColumn("_quarantined_at", F.lit(received.received_at)), QUARANTINE)
         good = good.join(superseded.rows.where("is_new").select(*_ROW), on=_ROW, how="left_anti")
     write_silver(received, neighbours, superseded)
     write_changed_hours(received).unpersist()
