@@ -14,25 +14,26 @@ HEADER = b"asset_id,event_time"
 LINE = HEADER + b"\nT07,2024-01-01\n"
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "first"),
-    [
-        ("plain.csv", LINE, HEADER.decode()),
-        ("no_end.csv", HEADER, HEADER.decode()),
-        ("carriage_return.csv", LINE.replace(b"\n", b"\r"), HEADER.decode()),
-        ("windows.csv", LINE.replace(b"\n", b"\r\n"), HEADER.decode()),
-        ("byte_order_mark.csv", b"\xef\xbb\xbf" + LINE, HEADER.decode()),
-        ("two.dots.CSV.gz", gzip.compress(LINE), HEADER.decode()),
-        ("a b[1]#ü.csv", LINE, HEADER.decode()),
-        ("not_really.csv.gz", LINE, None),
-        ("cut.csv.gz", gzip.compress(LINE)[:12], None),
-        ("packed.csv.bz2", bz2.compress(LINE), HEADER.decode()),
-        ("empty.csv", b"", None),
-        ("empty_line.csv", b"\n" + LINE, ""),
-        ("endless.csv", b"x" * (LONGEST_HEADER_BYTES + 10), "x" * LONGEST_HEADER_BYTES),
-    ],
-)
-def test_python_and_hadoop_agree(spark, tmp_path, name, content, first):
+FILES = {
+    "plain.csv": (LINE, HEADER.decode()),
+    "no_end.csv": (HEADER, HEADER.decode()),
+    "carriage_return.csv": (LINE.replace(b"\n", b"\r"), HEADER.decode()),
+    "windows.csv": (LINE.replace(b"\n", b"\r\n"), HEADER.decode()),
+    "byte_order_mark.csv": (b"\xef\xbb\xbf" + LINE, HEADER.decode()),
+    "two.dots.CSV.gz": (gzip.compress(LINE), HEADER.decode()),
+    "a b[1]#ü.csv": (LINE, HEADER.decode()),
+    "not_really.csv.gz": (LINE, None),
+    "cut.csv.gz": (gzip.compress(LINE)[:12], None),
+    "packed.csv.bz2": (bz2.compress(LINE), HEADER.decode()),
+    "empty.csv": (b"", None),
+    "empty_line.csv": (b"\n" + LINE, ""),
+    "endless.csv": (b"x" * (LONGEST_HEADER_BYTES + 10), "x" * LONGEST_HEADER_BYTES),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_python_and_hadoop_agree(spark, tmp_path, name):
+    content, first = FILES[name]
     (tmp_path / name).write_bytes(content)
     hadoop = Hadoop(spark)
     uri = hadoop.as_metadata((tmp_path / name).as_uri())
