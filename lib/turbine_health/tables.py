@@ -37,6 +37,11 @@ CHANGE_FEED = (("delta.enableChangeDataFeed", "true"),)
 PROVENANCE = ("_source", "_source_file", "_source_row", "_ingested_at")
 
 
+def searched_by(*columns: str) -> tuple[tuple[str, str], ...]:
+    """Delta notes the least and greatest of these columns for each file; of all, it would look at every value written."""
+    return (("delta.dataSkippingStatsColumns", ",".join(columns)),)
+
+
 @dataclass(frozen=True)
 class Table:
     """One Delta table. A column's comment says what it is, its unit and when it is null."""
@@ -62,7 +67,10 @@ def column(name: str, kind: DataType, comment: str, *, required: bool = False) -
 
 def bronze(source_name: str) -> Table:
     """Every line ever received from one source, as text."""
-    return Table("bronze", source_name, _BRONZE, cluster_by=("_ingested_at",), description=bronze.__doc__ or "")
+    return Table(
+        "bronze", source_name, _BRONZE, cluster_by=("_ingested_at",), description=bronze.__doc__ or "",
+        properties=searched_by("_ingested_at", "_source_file"),
+    )  # fmt: skip
 
 
 def sensor_readings(signals: Sequence[str]) -> Table:
@@ -71,7 +79,7 @@ def sensor_readings(signals: Sequence[str]) -> Table:
     schema = StructType([*_READING_KEYS, *values, *_READING_PROVENANCE])
     return Table(
         "silver", "sensor_readings", schema, ("asset_id", "event_time"), ("asset_id", "event_time"),
-        sensor_readings.__doc__ or "",
+        sensor_readings.__doc__ or "", searched_by("asset_id", "event_time", "_source", "_ingested_at", "_run_id"),
     )  # fmt: skip
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
+
 from builders import readings, settings
 from pyspark.sql import functions as F
 
 from turbine_health.sources import Source
-from turbine_health.transforms.health import value_flags, with_health_flags
+from turbine_health.transforms.flags import value_flags
+from turbine_health.transforms.health import ONE_SLICE, with_health_flags
+from turbine_health.transforms.slicing import Slicing
 
 SIGNALS = [
     {"name": "wind_speed_m_s", "column": "w", "unit": "m/s", "valid_range": (0, 50)},
@@ -92,3 +96,39 @@ def test_the_first_reading_has_nothing_before_it(spark):
 def test_health_flags_can_be_told_from_flags_of_values(spark):
     row = spark.sql("SELECT array('oil_temp_c:frozen', 'oil_temp_c:out_of_range', 'asset:gap') AS quality_flags")
     assert row.select(value_flags("quality_flags")).head()[0] == ["oil_temp_c:out_of_range"]
+
+
+def test_flags_are_the_same_however_time_and_turbines_are_sliced(spark):
+    chance = random.Random(7)
+    hours = 24 * 20
+    oil = [50 + chance.choice([0, 0, 0, 1, 40]) if row % 90 > 40 else 60 for row in range(hours * 6)]
+    rows = readings(
+        spark, "T07", "2024-01-01 00:00", oil_temp_c=oil, setting_x=[1.0] * len(oil),
+        wind_speed_m_s=[chance.choice([2.0, 8.0, None]) for _ in oil],
+        active_power_kw=[chance.choice([-1.0, 900.0, 901.0, 902.0]) for _ in oil],
+    )  # fmt: skip
+    rows = rows.union(rows.withColumn("asset_id", F.lit("T08"))).where(F.rand(3) < 0.8).persist()
+
+    def found(slicing):
+        flagged = rows.transform(with_health_flags, PLANT, settings().ingest, slicing)
+        return sorted(tuple(row) for row in flagged.select("asset_id", "event_time", "_health_flags").collect())
+
+    whole = found(ONE_SLICE)
+    assert len(whole) == rows.count()
+    assert {flag for row in whole for flag in (row[2] or "").split("\x1f")} >= {
+        "", "asset:gap", "oil_temp_c:frozen", "oil_temp_c:spike",
+    }  # fmt: skip
+    assert found(Slicing(chunk_seconds=36 * 3_600, chunks=3, turbine_shares=2)) == whole
+
+
+def test_of_rows_with_one_key_only_the_latest_stays_and_counts(spark):
+    rows = readings(
+        spark, "T07", "2024-01-01 00:00",
+        oil_temp_c=[50, 51, 52, 53], wind_speed_m_s=[8] * 4, active_power_kw=[900] * 4, setting_x=[1] * 4,
+    )  # fmt: skip
+    later = rows.where("_source_row = 2").withColumns({"oil_temp_c": F.lit(95.0), "_source_row": F.lit(9).cast("bigint")})
+    flagged = later.union(rows).transform(
+        with_health_flags, PLANT, settings().ingest, latest_by=["_ingested_at", "_source_row"]
+    )
+    kept = [(row["oil_temp_c"], row["_health_flags"]) for row in flagged.orderBy("event_time").collect()]
+    assert kept == [(50.0, "asset:gap"), (95.0, "oil_temp_c:spike"), (52.0, None), (53.0, None)]

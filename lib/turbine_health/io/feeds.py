@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 from pyspark.sql import DataFrame, SparkSession
 
+from turbine_health.io.first_lines import read_first_lines
 from turbine_health.io.kafka import read_messages, require_topic, take_new_messages
 from turbine_health.io.raw_files import (
     Batch,
     first_lines_there,
     in_order_of_batches,
-    read_first_lines,
     require_files,
     take_new_files,
     write_file_lines,
@@ -47,7 +47,11 @@ def take_new_logs(
 
 def first_lines(spark: SparkSession, source: Source, batch: Batch) -> dict[str, str | None]:
     """First line of each file, by URI, to find its columns in; empty for a topic, None for a file that is."""
-    return {file.uri: "" for file in batch.files} if _is_topic(source) else read_first_lines(spark, batch.files)
+    return (
+        {file.uri: "" for file in batch.files}
+        if _is_topic(source)
+        else read_first_lines(spark, [file.uri for file in batch.files])
+    )
 
 
 def write_lines(spark: SparkSession, source: Source, batch: Batch, write: Callable[[DataFrame], object]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import reduce
@@ -170,15 +169,6 @@ def write_file_lines(spark: SparkSession, source: Source, batch: Batch, write: C
         write(read_lines(spark, source, batch, _unreadable_files(spark, source, batch)))
 
 
-def read_first_lines(spark: SparkSession, files: Sequence[RawFile]) -> dict[str, str | None]:
-    """First line of each file, by URI; None for one that is empty or cannot be opened."""
-    hadoop = Hadoop(spark)
-    # Python waits for the JVM a dozen times a file.
-    with ThreadPoolExecutor(4) as readers:
-        lines = readers.map(lambda file: hadoop.first_line(file.uri), files)
-        return dict(zip((file.uri for file in files), lines, strict=True))
-
-
 def in_order_of_batches(spark: SparkSession, checkpoint: str, uris: Iterable[str]) -> list[str]:
     """Sort files as `_planned_batch` sorts those of one batch: by the time that Spark noted of each when it came."""
     hadoop = Hadoop(spark)
@@ -230,19 +220,19 @@ def _file_log(hadoop: Hadoop, checkpoint: str, index: int) -> list[dict[str, Any
 
 
 def _scan(spark: SparkSession, files: Files, uris: Sequence[str]) -> DataFrame:
+    hadoop = Hadoop(spark)
     if files.format == "parquet":
-        hadoop = Hadoop(spark)
         by_columns: dict[tuple[str, ...], list[str]] = {}
         for uri in uris:
             by_columns.setdefault(hadoop.parquet_columns(uri), []).append(uri)
-        return reduce(DataFrame.unionByName, [_scan_parquet(spark, alike) for alike in by_columns.values()])
-    lines = spark.read.text([_path_of(spark, uri) for uri in uris])
+        return reduce(DataFrame.unionByName, [_scan_parquet(spark, hadoop, alike) for alike in by_columns.values()])
+    lines = spark.read.text([_path_of(hadoop, uri) for uri in uris])
     return lines.select("value", F.col("_metadata.file_path").alias("_source_file"), row_in_file())
 
 
-def _scan_parquet(spark: SparkSession, uris: Sequence[str]) -> DataFrame:
+def _scan_parquet(spark: SparkSession, hadoop: Hadoop, uris: Sequence[str]) -> DataFrame:
     """Rows of files with the same columns as JSON, so that each has its file's own keys and no others."""
-    rows = spark.read.option("mergeSchema", "true").parquet(*[_path_of(spark, uri) for uri in uris])
+    rows = spark.read.option("mergeSchema", "true").parquet(*[_path_of(hadoop, uri) for uri in uris])
     value = F.to_json(F.struct(*rows.columns), {"ignoreNullFields": "false"})
     return rows.select(value.alias("value"), F.col("_metadata.file_path").alias("_source_file"), row_in_file())
 
@@ -278,9 +268,9 @@ def _is_read_failure(error: Exception) -> bool:
     return any(sign in text for sign in ("FAILED_READ_FILE", "CANNOT_READ_FILE_FOOTER", "PATH_NOT_FOUND"))
 
 
-def _path_of(spark: SparkSession, uri: str) -> str:
+def _path_of(hadoop: Hadoop, uri: str) -> str:
     """The path behind an encoded URI, so written that Spark does not take its brackets for a pattern."""
-    plain = Hadoop(spark).plain(uri)
+    plain = hadoop.plain(uri)
     return "".join(f"\\{character}" if character in GLOB_CHARACTERS else character for character in plain)
 
 

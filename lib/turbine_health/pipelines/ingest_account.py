@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from turbine_health.errors import DataError
-from turbine_health.pipelines.ingest_silver import Received
+from turbine_health.pipelines.ingest_received import Received
 from turbine_health.tables import CHANGED_HOURS, INGEST_RUNS, QUARANTINE
 from turbine_health.transforms.layouts import Layout
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from datetime import datetime, timezone
 
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -17,12 +18,14 @@ from turbine_health.io.feeds import first_lines, write_lines
 from turbine_health.io.raw_files import Batch
 from turbine_health.pipelines.bronze_layouts import first_lines_of, keys_of
 from turbine_health.pipelines.ingest_account import BatchAccount, record_account
-from turbine_health.pipelines.ingest_silver import Received, Superseded, find_superseded, neighbours_of, write_silver
+from turbine_health.pipelines.ingest_received import Received, neighbours_of
+from turbine_health.pipelines.ingest_silver import write_silver
+from turbine_health.pipelines.ingest_superseded import Superseded, find_superseded
 from turbine_health.settings import Settings
 from turbine_health.sources import Source
 from turbine_health.tables import CHANGED_HOURS, QUARANTINE, bronze
 from turbine_health.transforms.layouts import LAYOUT_SCHEMA, Layout, common_positions, layout_of
-from turbine_health.transforms.quality import as_array, in_place, to_judged_rows
+from turbine_health.transforms.quality import as_array, good_keys, to_judged_rows, to_verdicts
 from turbine_health.transforms.superseding import to_hours
 
 
@@ -38,20 +41,19 @@ def take_batch(store: TableStore, settings: Settings, source: Source, batch: Bat
     layouts = _write_bronze(store, source, batch, transaction)
     files = store.spark.createDataFrame([layout.as_row() for layout in layouts], LAYOUT_SCHEMA)
     lines = store.read(bronze(source.name)).where(F.col("_ingested_at") == batch.received_at)
-    rows = lines.transform(to_judged_rows, files, source, common_positions(layouts), settings.ingest.max_future_minutes)
-    is_good = F.col("_reasons") == ""
-    keys = rows.select(*[F.when(is_good, F.col(key)).alias(key) for key in ("asset_id", "event_time")])
-    hours = keys.transform(to_hours).persist()
-    received = Received(
-        store, settings, source, batch.received_at, run_id, transaction, rows.where(in_place(is_good)), files, hours
-    )
+    judged = lines.transform(to_judged_rows, files, source, common_positions(layouts), settings.ingest.max_future_minutes)
+    # Cutting and judging lines costs more than all that follows, and four queries need the result. On disk, for
+    # the rows of a batch are as large as the whole heap of a small driver.
+    rows = judged.transform(to_verdicts, source).persist(StorageLevel.DISK_ONLY)
+    hours = rows.transform(good_keys).transform(to_hours).persist()
+    received = Received(store, settings, source, batch.received_at, run_id, transaction, rows, files, hours)
     neighbours = neighbours_of(received)
     superseded = find_superseded(received, neighbours)
-    _write_quarantine(received, rows.where(in_place(~is_good)), superseded)
+    _write_quarantine(received, superseded)
     write_silver(received, neighbours, superseded)
     changed = write_changed_hours(received)
     account = record_account(received, layouts, changed, started)
-    for cached in (hours, superseded.rows, changed):
+    for cached in (rows, hours, superseded.rows, changed):
         if cached is not None:
             cached.unpersist()
     return account
@@ -95,13 +97,22 @@ def _write_bronze(store: TableStore, source: Source, batch: Batch, transaction: 
     ]
 
 
-def _write_quarantine(received: Received, bad: DataFrame, superseded: Superseded) -> None:
+def _write_quarantine(received: Received, superseded: Superseded) -> None:
     """Set aside what silver will not hold, before silver changes."""
-    columns = [name for name in QUARANTINE.schema.names if name != "_quarantined_at"]
-    rejected = bad.withColumns({"reasons": as_array(F.col("_reasons")), "_run_id": F.lit(received.run_id)}).select(*columns)
-    parts = [rejected] if received.totals.unusable else []
+    parts = [_rejected(received)] if received.totals.unusable else []
     if superseded.rows is not None:
-        parts.append(superseded.rows.drop("is_new"))
+        parts.append(superseded.with_lines(received))
     if parts:
         rows = parts[0].unionByName(parts[1]) if len(parts) > 1 else parts[0]
         received.store.append(rows.withColumn("_quarantined_at", F.lit(received.received_at)), QUARANTINE, received.transaction)
+
+
+def _rejected(received: Received) -> DataFrame:
+    """Rows with a reason, as quarantine holds them but for `_quarantined_at`."""
+    files = received.files.select("_file_order", "_source_file")
+    rejected = received.rows.where(F.col("_reasons").isNotNull()).join(F.broadcast(files), on="_file_order", how="left")
+    return rejected.select(
+        F.col("_line").alias("value"), as_array(F.col("_reasons")).alias("reasons"), "asset_id", "event_time",
+        F.lit(received.source.name).alias("_source"), "_source_file", "_source_row", "_ingested_at",
+        F.lit(received.run_id).alias("_run_id"),
+    )  # fmt: skip

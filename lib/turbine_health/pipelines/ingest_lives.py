@@ -61,11 +61,11 @@ def update_lives(store: TableStore, settings: Settings) -> None:
 
 def _spans(silver: DataFrame, settings: Settings) -> DataFrame:
     """First and last reading of each turbine and source; `ends_in_failure` where the last one comes before a failure."""
-    by_source = silver.groupBy("asset_id", "_source").agg(
-        F.min("event_time").alias("first_reading"),
-        F.max("event_time").alias("last_reading"),
-        F.max_by("_source_file", "event_time").alias("last_file"),
-    )
+    ends = [F.min("event_time").alias("first_reading"), F.max("event_time").alias("last_reading")]
+    if any(isinstance(source.failures, LastReading) for source in settings.sources):
+        # Only then: a text that changes with every reading makes Spark sort all of silver instead of hashing it.
+        ends.append(F.max_by("_source_file", "event_time").alias("last_file"))
+    by_source = silver.groupBy("asset_id", "_source").agg(*ends)
     parts = [_span_of(by_source.where(F.col("_source") == source.name), source) for source in settings.sources]
     spans = parts[0]
     for part in parts[1:]:

@@ -14,12 +14,14 @@ from turbine_health.pipelines.bronze_layouts import keys_in_bronze, layouts_in_b
 from turbine_health.pipelines.ingest import prepare_silver
 from turbine_health.pipelines.ingest_batch import write_changed_hours
 from turbine_health.pipelines.ingest_lives import update_lives
-from turbine_health.pipelines.ingest_silver import Received, find_superseded, neighbours_of, write_silver
+from turbine_health.pipelines.ingest_received import Received, neighbours_of
+from turbine_health.pipelines.ingest_silver import write_silver
+from turbine_health.pipelines.ingest_superseded import find_superseded
 from turbine_health.settings import Settings
 from turbine_health.sources import Source
 from turbine_health.tables import CHANGED_HOURS, INGEST_RUNS, PROVENANCE, QUARANTINE, bronze, sensor_readings
 from turbine_health.transforms.layouts import LAYOUT_SCHEMA, common_positions
-from turbine_health.transforms.quality import in_place, to_judged_rows
+from turbine_health.transforms.quality import good_keys, in_place, to_judged_rows, to_verdicts
 from turbine_health.transforms.superseding import to_hours
 
 
@@ -67,7 +69,7 @@ def _readmit_source(store: TableStore, settings: Settings, source: Source) -> Re
     _record(received, moved + (_account_for(received, held) if before else 0))
     if moved + before:
         store.delete(_held(store, settings, waiting).select(*PROVENANCE), QUARANTINE)
-    for cached in (waiting, held, received.good, received.hours):
+    for cached in (waiting, held, received.rows, received.hours):
         cached.unpersist()
     return ReadmitSummary(judged, moved + before, superseded)
 
@@ -115,8 +117,8 @@ def _received(store: TableStore, settings: Settings, source: Source, waiting: Da
     files = store.spark.createDataFrame([layout.as_row() for layout in layouts], LAYOUT_SCHEMA)
     lines = waiting.select(*bronze(source.name).schema.names)
     rows = lines.transform(to_judged_rows, files, source, common_positions(layouts), settings.ingest.max_future_minutes)
-    good = rows.where(in_place(F.col("_reasons") == "")).persist()
-    hours = good.transform(to_hours).persist()
+    good = rows.where(in_place(F.col("_reasons") == "")).transform(to_verdicts, source).persist()
+    hours = good.transform(good_keys).transform(to_hours).persist()
     orders = store.spark.createDataFrame(list(places.items()), "_source_file STRING, _file_order INT")
     run_id = f"{_prefix(source)}{started:%Y%m%dT%H%M%S%f}"
     return Received(store, settings, source, started, run_id, None, good, files, hours, orders)
@@ -139,7 +141,7 @@ def _move(received: Received, waiting: DataFrame) -> int:
     if superseded.rows is not None:
         # A row that was in quarantine before keeps the time at which it was set aside; `_record` tells by it.
         since = waiting.select(*PROVENANCE, "_quarantined_at")
-        rows = superseded.rows.drop("is_new").join(since, on=list(PROVENANCE), how="left")
+        rows = superseded.with_lines(received).join(since, on=list(PROVENANCE), how="left")
         set_aside = F.coalesce("_quarantined_at", F.lit(received.received_at))
         store.merge(rows.withColumn("_quarantined_at", set_aside), QUARANTINE)
     write_silver(received, neighbours, superseded)

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.feature_tables import cell_column, signal_cells
-from turbine_health.transforms.health import is_flagged_at_once
+from turbine_health.transforms.flags import is_flagged_at_once
 from turbine_health.transforms.kernels import Booleans, Floats, Integers
 from turbine_health.transforms.slicing import Slicing
 
