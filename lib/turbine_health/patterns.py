@@ -9,7 +9,7 @@ import re
 
 # Letters that Spark parses times with, and how often each may be repeated.
 FORMAT_LETTERS = {
-    "G": range(1, 5), "y": range(1, 11), "M": range(1, 5), "L": range(1, 5), "d": range(1, 3), "D": range(1, 4),
+    "G": range(1, 5), "y": range(1, 7), "M": range(1, 5), "L": range(1, 5), "d": range(1, 3), "D": range(1, 4),
     "a": range(1, 2), "h": range(1, 3), "H": range(1, 3), "k": range(1, 3), "K": range(1, 3), "m": range(1, 3),
     "s": range(1, 3), "S": range(1, 10), "V": range(2, 3), "z": range(1, 5), "O": (1, 4), "X": range(1, 6),
     "x": range(1, 6), "Z": range(1, 6),

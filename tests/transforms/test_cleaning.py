@@ -55,7 +55,7 @@ def test_every_spelling_of_a_zone_in_the_text_beats_the_described_one(spark):
         ("2024-06-01T12:00:00.123-03:30", "15:30"), ("2024-06-01 12:00:00Z", "12:00"), ("2024-06-01 12:00:00 UTC", "12:00"),
         ("2024-06-01 12:00:00 GMT+2", "10:00"), ("2024-06-01 12:00:00UTC+01:00", "11:00"), ("2024-06-01 12:00:00 CET", "10:00"),
         ("2024-06-01 12:00:00 Europe/Paris", "10:00"), ("2024-06-01 12:00:00 America/New_York", "16:00"),
-        ("2024-06-01 12:00 UTC", "12:00"), ("2024-06-01 12:00:00.5 +2", "10:00"),
+        ("2024-06-01 12:00:00.5 +2", "10:00"),
     ]  # fmt: skip
     found = times(spark, in_zone("America/Chicago"), *[text for text, _ in spellings])
     assert found == [f"2024-06-01 {moment}" for _, moment in spellings]
