@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from predictions import risks
+from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
 from turbine_health.io.delta import TableStore, Transaction
@@ -52,3 +55,28 @@ def test_a_table_that_loses_all_rows_is_changed(store: TableStore) -> None:
     store.overwrite_if_changed(risks(store.spark, "T01", "2024-01-01", [0.1]), FAILURE_PREDICTIONS)
     result = store.overwrite_if_changed(store.empty(FAILURE_PREDICTIONS), FAILURE_PREDICTIONS)
     assert (result.version is None, result.rows) == (False, 0)
+
+
+def test_a_table_that_another_run_is_just_making_is_waited_for(store: TableStore) -> None:
+    rival = TableStore(store.spark, store.storage.model_copy(update={"root": f"{store.storage.root}-rival"}))
+    rival.create(CHANGED_HOURS)
+    begun = Path(store.path(CHANGED_HOURS)) / "_delta_log"
+    begun.mkdir(parents=True)
+
+    def commit() -> None:
+        shutil.copy(Path(rival.path(CHANGED_HOURS)) / "_delta_log" / f"{0:020}.json", begun)
+
+    late = Timer(2, commit)
+    late.start()
+    store.create(CHANGED_HOURS)
+    late.join()
+    assert store.version(CHANGED_HOURS) == 0
+
+
+def test_a_folder_of_foreign_files_is_no_table(store: TableStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("turbine_health.io.delta.CREATE_PAUSE_SECONDS", 0)
+    folder = Path(store.path(CHANGED_HOURS))
+    folder.mkdir(parents=True)
+    (folder / "mine.txt").write_text("mine")
+    with pytest.raises(AnalysisException, match="is not a Delta table"):
+        store.create(CHANGED_HOURS)

@@ -84,13 +84,13 @@ def test_what_registered_models_were_trained_on_is_found_in_the_registry(spark, 
     tracker = Tracker(used.mlflow)
     assert trained_on(tracker, used) == {}
     client = MlflowClient(used.mlflow.tracking_uri)
-    for model, version in ((used.mlflow.classifier_model, 0), (used.mlflow.regressor_model, 3), (None, 8)):
+    for model, version in ((used.mlflow.classifier_model, 1), (used.mlflow.regressor_model, 3), (None, 8)):
         with tracker.run("Tests", "one", {}) as run:
             run.log_table_input(TABLE, store.path(sensor_readings([])), version, "training")
         if model is not None:
             client.create_registered_model(model)
             client.create_model_version(model, str(tmp_path), tracker.runs("Tests")[0].run_id)
-    assert trained_on(tracker, used) == {TABLE: {0, 3}}
+    assert trained_on(tracker, used) == {TABLE: {1, 3}}
     store.append(readings(spark, "T07", "2024-01-01", oil_temp_c=[1]), sensor_readings(["oil_temp_c"]))
     summary = str(maintain(Housekeeping(spark, store.storage.root), tracker, used, LATER))
     assert "kept longer: silver.sensor_readings 24" in summary

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 from delta import exceptions as conflicts
 from delta.tables import DeltaTable
 from py4j.protocol import Py4JJavaError
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -26,6 +28,10 @@ CONFLICTS = (
     conflicts.ProtocolChangedException, conflicts.ConcurrentAppendException, conflicts.ConcurrentDeleteReadException,
     conflicts.ConcurrentDeleteDeleteException, conflicts.ConcurrentTransactionException,
 )  # fmt: skip
+# What it says of a folder that holds something and no commit: foreign files, or a table that another run is making.
+NO_COMMIT_YET = {"DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION", "DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND"}
+# A first commit takes a second or two; foreign files stay.
+CREATE_ATTEMPTS, CREATE_PAUSE_SECONDS = 10, 1.0
 
 
 @dataclass(frozen=True)
@@ -157,11 +163,16 @@ class TableStore:
             builder = builder.property(key, value)
         if table.cluster_by:
             builder = builder.clusterBy(*table.cluster_by)
-        try:
-            builder.execute()
-        except CONFLICTS:
-            if not self.exists(table):
-                raise
+        for attempt in range(CREATE_ATTEMPTS):
+            try:
+                builder.execute()
+            except (*CONFLICTS, AnalysisException) as failure:
+                may_be_rival = isinstance(failure, CONFLICTS) or failure.getCondition() in NO_COMMIT_YET
+                if not may_be_rival or attempt + 1 == CREATE_ATTEMPTS:
+                    raise
+                time.sleep(CREATE_PAUSE_SECONDS)
+            if self.exists(table):
+                return
 
     def append(self, frame: DataFrame, table: Table, transaction: Transaction | None = None) -> WriteResult:
         """Add rows. With a `transaction` seen before, nothing is written."""
