@@ -43,11 +43,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    # On so little data nothing earns back what it takes: the optimising compiler, parallel collectors, generated code,
-    # plans made anew after each shuffle. A quarter of the time; the walk's jobs run with all of them.
+    # On so little data nothing earns back what it takes: parallel collectors, generated code, plans made anew after each
+    # shuffle. A session of minutes compiles more of Spark than Java keeps by default, and would compile it again and again.
+    # The walk's jobs run with all of them.
     conf = {
         "spark.default.parallelism": "2",
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -Xmn600m -XX:ReservedCodeCacheSize=512m -XX:MetaspaceSize=512m",
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
         "spark.sql.adaptive.enabled": "false",

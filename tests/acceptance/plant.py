@@ -215,7 +215,8 @@ def job_environment() -> dict[str, str]:
         "SPARK_CONF_DIR": str(CONF),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYTHONUNBUFFERED": "1",
-        # On so little data neither the optimising compiler nor parallel collectors earn back what they take.
-        "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        # On so little data neither the optimising compiler nor parallel collectors earn back what they take. Without that
+        # compiler Java keeps 48 MB of compiled code, less than Spark has, and compiles again what it dropped.
+        "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m -XX:MetaspaceSize=256m",
         **SECRET_ENVIRONMENT,
     }

@@ -258,8 +258,10 @@ def test_trained_on_shuffled_labels_the_score_falls_to_the_base_rate(plant, refu
 
 
 def test_drift_is_told_where_the_training_of_the_champion_ended(plant):
-    run = plant.tracker.runs(plant.settings.mlflow.classifier_experiment)[0]
-    assert champion_trained_until(plant.tracker, plant.settings).isoformat() == run.params["train_until"]
+    champion = plant.tracker.champion(plant.settings.mlflow.classifier_model)
+    assert champion is not None
+    until = plant.tracker.record(champion.run_id).params["train_until"]
+    assert champion_trained_until(plant.tracker, plant.settings).isoformat() == until
 
 
 @pytest.fixture
