@@ -23,6 +23,7 @@ from turbine_health.settings import load_settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONF = REPOSITORY / "conf"
+PROMOTE = REPOSITORY / "tests" / "acceptance" / "promote.py"
 
 # Columns that say when or by which run a row was written; all others must repeat from run to run.
 OF_THE_RUN = {
@@ -108,11 +109,15 @@ class Plant:
         return done
 
     def run_in_one_process(self, *jobs: str) -> str:
-        """Jobs one after the other by `python`, in one JVM; returns what they printed, in order."""
-        script = REPOSITORY / "tests" / "acceptance" / "one_process.py"
+        """Jobs one after the other by `python`, in one JVM; returns what they printed, in order.
+
+        `promote` among them makes the newest models champions.
+        """
         environment = {**job_environment(), "PYTHONPATH": str(REPOSITORY / "tests")}
+        scripts = [str(PROMOTE) if job == "promote" else job for job in jobs]
         done = subprocess.run(
-            [sys.executable, script, self.settings, *jobs], cwd=self.folder, env=environment, text=True, check=False,
+            [sys.executable, REPOSITORY / "bin" / "walk.py", self.settings, *scripts],
+            cwd=self.folder, env=environment, text=True, check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout[-4000:]
