@@ -103,7 +103,7 @@ def test_a_better_candidate_is_grown_and_the_run_says_so(plant, trained):
     told = [(row["candidate"], row["is_chosen"], row["min_rows_per_leaf"]) for row in table]
     assert told == [(0, False, 10_000), (1, True, 3)]
     assert table[1]["pr_auc"] > table[0]["pr_auc"] + 0.2
-    assert params["forest_choice"].startswith("candidate 1 is the classifier's forest (min_rows_per_leaf 3; pr_auc ")
+    assert params["forest_choice"].startswith("candidate 1 of 1 becomes the classifier's forest (min_rows_per_leaf 3; pr_auc ")
     assert (params["forest_min_rows_per_leaf"], params["forest_depth"]) == ("3", "4")
     kept = plant.tracker.load_json(trained.classifier.run_id, "settings.json")["model"]
     assert kept["classifier"]["min_rows_per_leaf"] == 3

@@ -47,14 +47,13 @@ class Choice:
     settings."""
 
     def __str__(self) -> str:
-        base, best = self.table.iloc[0], self.table[self.table["is_chosen"]].iloc[0]
-        own = f"{self.metric} {base[self.metric]:.4f}"
-        others = f"{len(self.table) - 1} candidates on later weeks of unseen turbines"
+        base, best, candidates = self.table.iloc[0], self.table[self.table["is_chosen"]].iloc[0], len(self.table) - 1
+        own, where = f"{base[self.metric]:.4f}", "on later weeks of unseen turbines"
         if base["is_chosen"]:
-            return f"the {self.head}'s own forest stays ({own}): none better among {others}"
+            return f"the {self.head}'s own forest stays ({self.metric} {own}): no candidate of {candidates} is better {where}"
         changed = ", ".join(f"{key} {best[key]}" for key in ForestSettings.model_fields if best[key] != base[key])
-        chosen = f"candidate {best['candidate']} is the {self.head}'s forest"
-        return f"{chosen} ({changed}; {self.metric} {best[self.metric]:.4f}, before {own}): the best of {others}"
+        scores = f"{self.metric} {best[self.metric]:.4f} {where}, its own {own}"
+        return f"candidate {best['candidate']} of {candidates} becomes the {self.head}'s forest ({changed}; {scores})"
 
 
 @dataclass(frozen=True)
