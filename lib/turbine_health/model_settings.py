@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_serializer, model_validator
 
 from turbine_health.section import Section
 
@@ -37,6 +37,34 @@ class ForestSettings(Section):
     )
     learning_rate: float = Field(0.1, gt=0, le=1, description="Gradient-boosted trees only.")
 
+    def with_changes(self, changes: ForestSettings) -> ForestSettings:
+        """This forest with the keys replaced that `changes` was given; its defaults replace nothing."""
+        return self.model_copy(update=changes.model_dump(exclude_unset=True))
+
+
+class TuningSettings(Section):
+    """Candidates for each head's forest: the keys in which they differ from it, such as `{depth: 10}`.
+
+    Each is judged on training rows alone, on later weeks of turbines that it has not seen. See docs/models.md.
+    """
+
+    classifier: tuple[ForestSettings, ...] = ()
+    regressor: tuple[ForestSettings, ...] = ()
+    time_blocks: int = Field(
+        2, ge=1, le=10, description="Equal spans that are judged, each by what was known before it; one more comes first."
+    )
+
+    @model_validator(mode="after")
+    def _has_candidates(self) -> TuningSettings:
+        if not self.classifier and not self.regressor:
+            raise ValueError("no candidates: name some under classifier or regressor, or leave tuning out")
+        return self
+
+    @field_serializer("classifier", "regressor")
+    def _given_keys(self, candidates: tuple[ForestSettings, ...]) -> list[dict[str, Any]]:
+        """Without defaults, which would read as if they had been asked for."""
+        return [candidate.model_dump(exclude_unset=True) for candidate in candidates]
+
 
 class LinearAnswerSettings(Section):
     """Regressions that sum up many noisy signals, which single splits cannot. By measurement, see docs/cmapss.md."""
@@ -62,6 +90,7 @@ class ModelSettings(Section):
     kind: Literal["random_forest", "gradient_boosted"] = "random_forest"
     classifier: ForestSettings = ForestSettings()
     regressor: ForestSettings = ForestSettings()
+    tuning: TuningSettings | None = Field(None, description="Null: the forests are grown as they stand here.")
     time_to_failure_cap_days: float | None = Field(
         30, gt=0, description="Days left are capped here: no sensor tells failures further off apart. Null: not capped."
     )

@@ -26,6 +26,7 @@ from turbine_health.model_settings import ModelSettings as ModelSettings
 from turbine_health.model_settings import RegimeSettings as RegimeSettings
 from turbine_health.model_settings import ScoringSettings as ScoringSettings
 from turbine_health.model_settings import SplitSettings as SplitSettings
+from turbine_health.model_settings import TuningSettings as TuningSettings
 from turbine_health.section import Section
 from turbine_health.settings_files import (
     existing_file,

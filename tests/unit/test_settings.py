@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from turbine_health.errors import SettingsError
-from turbine_health.settings import Settings, load_settings
+from turbine_health.settings import ForestSettings, Settings, load_settings
 
 SOURCE = """
 name: plant
@@ -142,6 +142,22 @@ def test_a_regime_told_by_a_signal_without_a_mean_is_refused(tmp_path):
     assert "model.regime names active_power_kw, of which features have no mean" in complaint(
         overrides=[f"sources=[{source}]", regime], environ={}
     )
+
+
+def test_a_candidate_with_an_unknown_key_or_none_at_all_is_refused():
+    told = complaint(overrides=["model.tuning={classifier: [{depth: 10}, {dept: 9}], regressor: [{trees: 0}]}"], environ={})
+    assert "model.tuning.classifier.1.dept: unknown key" in told
+    assert "model.tuning.regressor.0.trees" in told
+    assert "model.tuning: no candidates" in complaint(overrides=["model.tuning={time_blocks: 3}"], environ={})
+
+
+def test_a_candidate_is_the_forest_of_the_settings_but_for_its_keys():
+    overrides = ["model.classifier={trees: 70, depth: 5}", "model.tuning.classifier=[{depth: 8}]"]
+    model = load_settings(overrides=overrides, environ={}).model
+    assert model.tuning is not None
+    # 8 is the default depth, and still a change.
+    assert model.classifier.with_changes(model.tuning.classifier[0]) == ForestSettings(trees=70, depth=8)
+    assert model.tuning.model_dump() == {"classifier": [{"depth": 8}], "regressor": [], "time_blocks": 2}
 
 
 def test_simulating_turbines_that_the_source_does_not_know_is_refused():

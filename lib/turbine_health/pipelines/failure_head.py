@@ -77,7 +77,7 @@ class FailureHead:
 def train_failure_head(held: TrainingSet, run: TrackedRun, tracker: Tracker) -> FailureHead:
     """Grow the forest; calibrate it and choose its threshold on turbines it has not seen; judge it in every view."""
     settings = held.settings
-    rows, is_learned = _to_learn(held)
+    rows, is_learned = rows_with_label(held)
     side_estimator = classifier(settings.model, share_of_trees=settings.model.validation_trees_share)
     with run.without_autolog():
         validated = cached_with_short_plan(out_of_fold(rows, is_learned, side_estimator, settings.split.folds, with_raw_score))
@@ -135,6 +135,14 @@ def failure_verdict(head: FailureHead, held: TrainingSet) -> Verdict:
     )
 
 
+def rows_with_label(held: TrainingSet) -> tuple[DataFrame, Column]:
+    """Labelled rows with their weight, and which of them the forest learns from."""
+    failing, healthy = held.rows_of(TRAIN, label=1), held.rows_of(TRAIN, label=0)
+    share = healthy_share_kept(failing, healthy, held.settings.model.max_healthy_rows_per_failing_row)
+    weight = class_weight(failing, round(healthy * share), held.settings.model.class_balance)
+    return held.rows.where(F.col(LABEL).isNotNull()).withColumn(WEIGHT, weight), (F.col("part") == TRAIN) & is_kept(share)
+
+
 def with_probability(scored: DataFrame, calibration: Calibration) -> DataFrame:
     """Add `failure_probability`, 0 to 1. Grain: as `scored`, which needs `raw_score`."""
     return scored.withColumn("failure_probability", calibrated(F.col("raw_score"), calibration))
@@ -169,14 +177,6 @@ def random_rows(
 def union_of_views(frames: Mapping[str, DataFrame]) -> DataFrame:
     """All frames in one, told apart by `view`. Grain: as the frames, which have the same columns."""
     return reduce(DataFrame.unionByName, (frame.withColumn(VIEW, F.lit(view)) for view, frame in frames.items()))
-
-
-def _to_learn(held: TrainingSet) -> tuple[DataFrame, Column]:
-    """Labelled rows with their weight, and which of them the forest learns from."""
-    failing, healthy = held.rows_of(TRAIN, label=1), held.rows_of(TRAIN, label=0)
-    share = healthy_share_kept(failing, healthy, held.settings.model.max_healthy_rows_per_failing_row)
-    weight = class_weight(failing, round(healthy * share), held.settings.model.class_balance)
-    return held.rows.where(F.col(LABEL).isNotNull()).withColumn(WEIGHT, weight), (F.col("part") == TRAIN) & is_kept(share)
 
 
 def _with_alerts(scored: DataFrame, calibration: Calibration, threshold: float) -> DataFrame:

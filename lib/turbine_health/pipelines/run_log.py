@@ -17,6 +17,7 @@ from turbine_health.pipelines.failure_head import FailureHead
 from turbine_health.pipelines.run_figures import days_sample, failure_figures, thinned, time_figures
 from turbine_health.pipelines.time_head import TimeHead
 from turbine_health.pipelines.training_set import TrainingSet
+from turbine_health.pipelines.tuning import Choice
 from turbine_health.reporting import charts, pages
 from turbine_health.transforms.splits import TEST, TRAIN
 
@@ -48,6 +49,14 @@ def log_training_data(run: TrackedRun, held: TrainingSet) -> None:
         "sources": ", ".join(source.name for source in held.settings.sources),
         "fleet_size": str(held.turbines),
     })  # fmt: skip
+
+
+def log_tuning(run: TrackedRun, choice: Choice | None) -> None:
+    """The forest that was chosen, and every candidate with its score; nothing where there was no choice."""
+    if choice is not None:
+        forest = {f"forest_{key}": value for key, value in choice.forest.model_dump().items()}
+        run.log_params({"forest_choice": str(choice), **forest})
+        _log_table(run, choice.table, "tuning.json")
 
 
 def log_failure_head(run: TrackedRun, head: FailureHead, held: TrainingSet, register_as: str) -> RegisteredVersion:

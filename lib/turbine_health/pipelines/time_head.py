@@ -62,8 +62,7 @@ class TimeHead:
 def train_time_head(held: TrainingSet, failure_head: FailureHead, run: TrackedRun, tracker: Tracker) -> TimeHead:
     """Grow the forest, fit its interval on turbines it has not seen, judge it in every view."""
     settings = held.settings
-    rows = held.rows.where(F.col(DAYS).isNotNull()).withColumn(WEIGHT, F.lit(1.0))
-    is_training = F.col("part") == TRAIN
+    rows, is_training = rows_with_days(held)
     _refuse_without_lives(rows.where(is_training))
     side_estimator = regressor(settings.model, share_of_trees=settings.model.validation_trees_share)
     cap_days = settings.model.time_to_failure_cap_days
@@ -118,6 +117,12 @@ def time_verdict(head: TimeHead, failure_head: FailureHead, held: TrainingSet) -
         difference_to_champion=difference,
         not_judged=head.not_compared,
     )
+
+
+def rows_with_days(held: TrainingSet) -> tuple[DataFrame, Column]:
+    """Rows whose days left are known, with their weight, and which of them the forest learns from."""
+    is_known = F.col(DAYS).isNotNull()
+    return held.rows.where(is_known).withColumn(WEIGHT, F.lit(1.0)), is_known & (F.col("part") == TRAIN)
 
 
 def _refuse_without_lives(training: DataFrame) -> None:

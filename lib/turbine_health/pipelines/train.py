@@ -17,11 +17,13 @@ from turbine_health.pipelines.run_log import (
     log_failure_head,
     log_time_head,
     log_training_data,
+    log_tuning,
     log_verdict,
     time_view_table,
 )
 from turbine_health.pipelines.time_head import time_verdict, train_time_head
 from turbine_health.pipelines.training_set import TrainingSet, load_training_set
+from turbine_health.pipelines.tuning import CLASSIFIER, REGRESSOR, Choice, tuned
 from turbine_health.settings import Settings
 
 logger = logging.getLogger("turbine_health")
@@ -62,11 +64,12 @@ def train(store: TableStore, tracker: Tracker, settings: Settings, as_of_version
         as_of_version: Delta version to train on; None is the newest.
     """
     began = time.monotonic()
-    held = load_training_set(store, settings, as_of_version)
+    held, choices = tuned(load_training_set(store, settings, as_of_version))
     name = f"{settings.model.kind} on version {held.version}"
-    failure_head, classifier, first_role = _failure_run(held, tracker, name)
+    failure_head, classifier, first_role = _failure_run(held, choices.get(CLASSIFIER), tracker, name)
     with tracker.run(settings.mlflow.regressor_experiment, name) as run:
         log_training_data(run, held)
+        log_tuning(run, choices.get(REGRESSOR))
         head = train_time_head(held, failure_head, run, tracker)
         regressor = log_time_head(run, head, failure_head, held, settings.mlflow.regressor_model)
         verdict = time_verdict(head, failure_head, held)
@@ -86,10 +89,13 @@ def train(store: TableStore, tracker: Tracker, settings: Settings, as_of_version
     )
 
 
-def _failure_run(held: TrainingSet, tracker: Tracker, name: str) -> tuple[FailureHead, RegisteredVersion, str]:
+def _failure_run(
+    held: TrainingSet, choice: Choice | None, tracker: Tracker, name: str
+) -> tuple[FailureHead, RegisteredVersion, str]:
     mlflow = held.settings.mlflow
     with tracker.run(mlflow.classifier_experiment, name) as run:
         log_training_data(run, held)
+        log_tuning(run, choice)
         head = train_failure_head(held, run, tracker)
         version = log_failure_head(run, head, held, mlflow.classifier_model)
         verdict = failure_verdict(head, held)

@@ -47,16 +47,20 @@ def time_border(first: datetime, last: datetime, split: SplitSettings, horizon_d
             where="split.embargo_days",
             hint="training would see the test's future; make it at least as long",
         )
-    border = last - (last - first) * split.test_share
-    test_from = border.astimezone(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
-    train_until = test_from - timedelta(days=split.embargo_days)
-    if train_until <= first:
+    border = border_at(last - (last - first) * split.test_share, split.embargo_days)
+    if border.train_until <= first:
         raise DataError(
             f"labels from {first:%Y-%m-%d} to {last:%Y-%m-%d} leave nothing to train on before the embargo",
             where="gold.training_examples",
             hint="take in a longer record, or use split.strategy=asset",
         )
-    return Border(train_until, test_from)
+    return border
+
+
+def border_at(moment: datetime, embargo_days: float) -> Border:
+    """The border at the last midnight (UTC) by `moment`, with an embargo (days) before it."""
+    test_from = moment.astimezone(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+    return Border(test_from - timedelta(days=embargo_days), test_from)
 
 
 def to_turbine_groups(examples: DataFrame, split: SplitSettings) -> DataFrame:
