@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import json
 import os
 import re
 import shutil
@@ -10,12 +12,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 import yaml
 from acceptance.hostile import SECRET_ENVIRONMENT
+from acceptance.warm_process import END
 from deltalake import DeltaTable
 from mlflow import MlflowClient
 
@@ -109,19 +114,25 @@ class Plant:
         return done
 
     def run_in_one_process(self, *jobs: str) -> str:
-        """Jobs one after the other by `python`, in one JVM; returns what they printed, in order.
+        """Jobs one after the other by `python`, in one JVM of their own; returns what they printed, in order.
 
         `promote` among them makes the newest models champions.
         """
         environment = {**job_environment(), "PYTHONPATH": str(REPOSITORY / "tests")}
-        scripts = [str(PROMOTE) if job == "promote" else job for job in jobs]
         done = subprocess.run(
-            [sys.executable, REPOSITORY / "bin" / "walk.py", self.settings, *scripts],
+            [sys.executable, REPOSITORY / "bin" / "walk.py", self.settings, *scripts_of(jobs)],
             cwd=self.folder, env=environment, text=True, check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout[-4000:]
         return done.stdout
+
+    def run_warm(self, *jobs: str) -> str:
+        """The same in the process that all plants of a test run share, whose JVM has run jobs before.
+
+        Not for settings with jars of their own, nor for tables that were put in the place of others that it has read.
+        """
+        return warm_process().run(self, scripts_of(jobs))
 
     def kill(self, job: str, after_progress_lines: int) -> None:
         """Start a job and end it, JVM and Python workers too, the way a lost machine does."""
@@ -163,6 +174,48 @@ class Plant:
             "SELECT count(*), coalesce(sum(hash(rows) % 9007199254740993), 0) FROM rows"
         ).fetchall()
         return int(count), int(checksum)
+
+
+def scripts_of(jobs: Sequence[str]) -> list[str]:
+    """As bin/walk.py takes them."""
+    return [str(PROMOTE) if job == "promote" else job for job in jobs]
+
+
+class WarmProcess:
+    """A process that keeps its JVM between jobs; ends with this one."""
+
+    def __init__(self) -> None:
+        # It lives for minutes: there the optimising compiler pays.
+        java = "-XX:+UseSerialGC -XX:ReservedCodeCacheSize=512m -XX:MetaspaceSize=256m"
+        environment = {**job_environment(), "PYTHONPATH": str(REPOSITORY / "tests"), "JDK_JAVA_OPTIONS": java}
+        # A folder that no test removes: the JVM and Spark's Python workers stay in it.
+        self._folder = TemporaryDirectory()
+        self._process = subprocess.Popen(
+            [sys.executable, REPOSITORY / "tests" / "acceptance" / "warm_process.py"],
+            cwd=self._folder.name, env=environment, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        atexit.register(self._process.kill)
+
+    def run(self, plant: Plant, jobs: Sequence[str]) -> str:
+        """What the jobs printed; fails where one of them does."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([str(plant.settings), *jobs]) + "\n")
+        self._process.stdin.flush()
+        printed: list[str] = []
+        for line in self._process.stdout:
+            if line.startswith(END):
+                assert line.strip() == f"{END}0".strip(), "".join(printed)[-4000:]
+                return "".join(printed)
+            printed.append(line)
+        raise AssertionError(f"the process ended\n{''.join(printed)[-4000:]}")
+
+
+@cache
+def warm_process() -> WarmProcess:
+    """The one of this test run, started when it is first needed."""
+    return WarmProcess()
 
 
 def at_once(plant: Plant, job: str, runs: int = 2) -> list[tuple[int, str]]:

@@ -40,6 +40,6 @@ def undisturbed(tmp_path_factory) -> Walk:
     """All jobs in one process, by `python`."""
     plant = Plant.in_folder(tmp_path_factory.mktemp("undisturbed"))
     plant.write_settings(FLEET, known_turbines=list(HOSTILE_NAMES.values()))
-    printed = plant.run_in_one_process("simulate")
+    printed = plant.run_warm("simulate")
     rename_turbines(plant.landing)
-    return Walk(plant, printed + plant.run_in_one_process(*JOBS[:3], "promote", *JOBS[3:]))
+    return Walk(plant, printed + plant.run_warm(*JOBS[:3], "promote", *JOBS[3:]))

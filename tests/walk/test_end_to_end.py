@@ -45,7 +45,7 @@ def test_jobs_killed_half_way_and_run_again_leave_the_same_tables(undisturbed, e
     plant = undisturbed.plant.with_same_landing(tmp_path)
     for job in ("ingest", "build_features"):
         plant.kill(job, after_progress_lines=undisturbed.half_of(job))
-        plant.run(job)
+        plant.run_warm(job)
     actual = outcome(plant)
     assert actual == {table: expected[table] for table in actual}
 
@@ -54,7 +54,7 @@ def test_a_killed_training_is_marked_failed_and_jobs_after_it_go_on(undisturbed,
     plant = undisturbed.plant.copy(tmp_path)
     for job, half in (("train", 2), ("monitor", 3), ("report", 1)):
         plant.kill(job, after_progress_lines=half)
-        plant.run(job)
+        plant.run_warm(job)
     assert outcome(plant) == expected
     client = MlflowClient(f"sqlite:///{plant.folder}/mlflow.db")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
@@ -64,7 +64,7 @@ def test_a_killed_training_is_marked_failed_and_jobs_after_it_go_on(undisturbed,
 def test_jobs_run_a_second_time_write_nothing(undisturbed):
     plant = undisturbed.plant
     before = plant.checksums(), plant.versions()
-    plant.run_in_one_process("ingest", "build_features", "predict", "monitor")
+    plant.run_warm("ingest", "build_features", "predict", "monitor")
     assert (plant.checksums(), plant.versions()) == before
 
 

@@ -13,13 +13,13 @@ from acceptance.hostile import HOSTILE_NAMES
 def fleet_page(undisturbed, tmp_path_factory) -> str:
     """After ten days of predictions, so that each turbine has a history to draw."""
     plant = undisturbed.plant.copy(tmp_path_factory.mktemp("ten_days"))
-    plant.run_in_one_process("predict --from 2023-05-21", "report")
+    plant.run_warm("predict --from 2023-05-21", "report")
     return (plant.folder / "reports" / "index.html").as_uri()
 
 
 @pytest.fixture(scope="module")
 def exploration_page(undisturbed) -> str:
-    undisturbed.plant.run("explore")
+    undisturbed.plant.run_warm("explore")
     return (undisturbed.plant.folder / "reports" / "exploration.html").as_uri()
 
 

@@ -27,7 +27,7 @@ KEYS = ["asset_id", "window_end"]
 def replayed(undisturbed, tmp_path_factory) -> Plant:
     """Two months of predictions, followed up until all is known."""
     plant = undisturbed.plant.copy(tmp_path_factory.mktemp("replayed"))
-    plant.run_in_one_process("predict --from 2023-04-01", "monitor")
+    plant.run_warm("predict --from 2023-04-01", "monitor")
     return plant
 
 

@@ -76,7 +76,7 @@ def trained(request: pytest.FixtureRequest, undisturbed: Walk, tmp_path_factory:
         return Trained(undisturbed.plant, f"sqlite:///{undisturbed.plant.folder}/mlflow.db")
     address = request.getfixturevalue("postgresql")
     plant = undisturbed.plant.copy(tmp_path_factory.mktemp("trained"))
-    plant.run("train", "--set", f"mlflow.tracking_uri={address}")
+    plant.run_warm(f"train --set mlflow.tracking_uri={address}")
     return Trained(plant, with_installed_driver(address))
 
 
