@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,14 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyspark
-import pytest
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
+from maven_jars import SHARE, fetch_jars
 
 from turbine_health.io.tracking_ui import free_port
 
 BROKER = "org.apache.kafka:kafka_2.13:4.1.0"
-JARS = Path(sys.prefix) / "share" / "turbine-health" / BROKER.replace(":", "-")
+JARS = SHARE / BROKER.replace(":", "-")
 # Sixteen bytes in base64; one that begins with a dash would be read as an option.
 CLUSTER = "dHVyYmluZS1oZWFsdGgtMQ"
 SECONDS_TO_START = 60
@@ -28,7 +26,8 @@ SECONDS_TO_START = 60
 @contextmanager
 def started_broker() -> Iterator[str]:
     """The address of a broker of the test's own, on a free port of this machine."""
-    fetch_jars()
+    # The broker runs outside Spark and needs all of them.
+    fetch_jars([BROKER], JARS)
     with tempfile.TemporaryDirectory(prefix="turbine-kafka-") as folder:
         port = free_port("127.0.0.1", 29_092)
         controller = free_port("127.0.0.1", port + 1)
@@ -50,24 +49,6 @@ def started_broker() -> Iterator[str]:
         finally:
             server.kill()
             server.wait()
-
-
-def fetch_jars() -> None:
-    """Once, by Spark's own resolver; skips where they are not to be had."""
-    if any(JARS.glob("jars/*kafka_2.13*.jar")):
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        nothing = Path(folder) / "nothing.py"
-        nothing.write_text("pass\n")
-        command = [
-            Path(sys.executable).with_name("spark-submit"), "--master", "local[1]", "--packages", BROKER,
-            "--conf", f"spark.jars.ivy={JARS}", nothing,
-        ]  # fmt: skip
-        # Without the project's own list of what to leave out: the broker runs outside Spark and needs all of it.
-        environment = {**os.environ, "SPARK_CONF_DIR": folder}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        pytest.skip(f"the jars of {BROKER} cannot be had: {done.stderr.strip().splitlines()[-1]}")
 
 
 def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
