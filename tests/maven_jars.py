@@ -27,8 +27,9 @@ def fetch_jars(packages: Sequence[str], cache: Path, excludes: str = "") -> None
             Path(sys.executable).with_name("spark-submit"), "--master", "local[1]", "--packages", ",".join(packages),
             "--conf", f"spark.jars.ivy={cache}", *(["--exclude-packages", excludes] if excludes else []), nothing,
         ]  # fmt: skip
-        # Without the project's own list of what to leave out.
-        environment = {**os.environ, "SPARK_CONF_DIR": folder}
+        # Without the project's own list of what to leave out; spark-submit finds Spark by the first python3 on PATH.
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, "SPARK_CONF_DIR": folder}
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         pytest.skip(f"the jars of {names} cannot be had: {done.stderr.strip().splitlines()[-1]}")
