@@ -18,4 +18,6 @@ def cached_with_short_plan(frame: DataFrame) -> DataFrame:
     """
     session: Any = frame.sparkSession
     rows: Any = frame._jdf
-    return DataFrame(session._jsparkSession.createDataFrame(rows.javaRDD(), rows.schema()), session).cache()
+    # Spark's rows as they are: by its public way each would become an object and a row again.
+    behind_one_step = session._jsparkSession.internalCreateDataFrame(rows.queryExecution().toRdd(), rows.schema(), False)
+    return DataFrame(behind_one_step, session).cache()

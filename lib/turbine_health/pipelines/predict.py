@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from turbine_health.errors import DataError
 from turbine_health.io.delta import TableStore
+from turbine_health.io.short_plans import cached_with_short_plan
 from turbine_health.io.tracking import CHAMPION, RegisteredVersion, Tracker
 from turbine_health.models.serving import ClassifierServing
 from turbine_health.pipelines.champions import (
@@ -99,7 +100,7 @@ def predict(
     _refuse_missing_features(champions, windows.columns, table)
     changed = store.written_between(table, seen_version, version) if version is not None and seen_version is not None else None
     chosen = chosen_windows(windows, settings, champions.classifier_serving, (start, end), as_of, changed)
-    scored = score_windows(chosen, champions).cache()
+    scored = cached_with_short_plan(score_windows(chosen, champions))
     scored_at = F.lit(datetime.now(timezone.utc))
     role = WHAT_IF if what_if.is_asked else CHAMPION
     common = {"scored_at": scored_at, "model_role": F.lit(role), "features_version": F.lit(version).cast("long")}

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from turbine_health.errors import ConcurrentRunError
 from turbine_health.io.delta import TableStore
+from turbine_health.io.short_plans import cached_with_short_plan
 from turbine_health.tables import Table
 
 logger = logging.getLogger("turbine_health")
@@ -64,13 +65,8 @@ def _write_changes(store: TableStore, frame: DataFrame, table: Table) -> int:
     same_key = [F.col(f"new.{name}") == F.col(f"old.{name}") for name in table.keys]
     is_same = reduce(and_, (F.col(f"new.{name}").eqNullSafe(F.col(f"old.{name}")) for name in told))
     is_new = F.col("old.model_role").isNull()
-    changed = (
-        frame.alias("new")
-        .join(store.read(table).alias("old"), on=same_key, how="left")
-        .where(is_new | (~is_same & F.expr(MAY_REPLACE)))
-        .select("new.*")
-        .cache()
-    )
+    compared = frame.alias("new").join(store.read(table).alias("old"), on=same_key, how="left")
+    changed = cached_with_short_plan(compared.where(is_new | (~is_same & F.expr(MAY_REPLACE))).select("new.*"))
     try:
         if changed.isEmpty():
             return 0
