@@ -50,7 +50,7 @@ sql-server: $(READY) ## The tables over JDBC for BI tools, for reading only, on 
 
 .PHONY: cmapss
 cmapss: $(READY) ## Train and score on NASA's C-MAPSS engines; prints RMSE and PHM08 score (SEEDS=0-4 for their spread)
-	@$(PY) benchmarks/cmapss.py --seeds $${SEEDS:-0}
+	@$(PY) benchmarks/cmapss.py --seeds $${SEEDS:-0} --models "$${MODELS:-random forest,boosted trees}"
 
 .PHONY: ui
 ui: $(READY) ## MLflow's pages of the runs and models on port 5000, or the next free one

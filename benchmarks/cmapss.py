@@ -5,8 +5,8 @@ engine, and prints RMSE and PHM08 score beside the published figures. The same i
 and intervals as for any plant; conf/cmapss.yaml says everything that is particular. Test engines are
 used for nothing but the final score. How each setting was chosen: docs/cmapss.md.
 
-Usage:  python benchmarks/cmapss.py [--seeds 0-4] [--sets FD001,FD003] [--data ../shared/data/cmapss] [--out data/cmapss]
-        [--set model.linear_answers=null]
+Usage:  python benchmarks/cmapss.py [--seeds 0-4] [--sets FD001,FD003] [--models "random forest"]
+        [--data ../shared/data/cmapss] [--out data/cmapss] [--set model.linear_answers=null]
 Writes: OUT/<set>/lake and OUT/metrics.json
 """
 
@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("py4j").setLevel(logging.WARNING)
     began = time.monotonic()
-    models = {kind: load_settings(config, args.overrides).model for kind, config in MODELS.items()}
+    models = {kind: load_settings(config, args.overrides).model for kind, config in args.models.items()}
     metrics: dict[str, dict[str, Any]] = {}
     with spark_session("cmapss", load_settings("conf/cmapss.yaml").spark) as spark:
         for name in args.sets:
@@ -320,6 +320,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=_range, default=[0], help="one seed, or first-last")
     parser.add_argument("--sets", type=lambda text: text.split(","), default=["FD001", "FD003"])
+    parser.add_argument("--models", type=_models, default=MODELS, help=f"some of: {', '.join(MODELS)}")
     parser.add_argument("--data", type=Path, default=Path("../shared/data/cmapss"))
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="section.key=value, as for the jobs")
     parser.add_argument("--out", type=Path, default=Path("data/cmapss"))
@@ -329,6 +330,13 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def _range(text: str) -> list[int]:
     first, _, last = text.partition("-")
     return list(range(int(first), int(last or first) + 1))
+
+
+def _models(text: str) -> dict[str, str]:
+    names = text.split(",")
+    if unknown := sorted(set(names) - set(MODELS)):
+        raise argparse.ArgumentTypeError(f"no such model: {', '.join(unknown)}; there are {', '.join(MODELS)}")
+    return {name: MODELS[name] for name in names}
 
 
 if __name__ == "__main__":

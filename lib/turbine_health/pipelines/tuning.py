@@ -129,10 +129,7 @@ def _failure_contest(held: TrainingSet) -> _Contest:
         rows=rows,
         is_learned=is_learned,
         needed={"with a failure ahead": F.col(LABEL) == 1, "without": F.col(LABEL) == 0},
-        estimator=lambda forest: classifier(
-            held.settings.model.model_copy(update={CLASSIFIER: forest}),
-            share_of_trees=held.settings.model.validation_trees_share,
-        ),
+        estimator=_estimator_of(held, CLASSIFIER, classifier),
         with_score=with_raw_score,
         metric="pr_auc",
         score=_pr_auc,
@@ -147,15 +144,18 @@ def _time_contest(held: TrainingSet) -> _Contest:
         rows=rows,
         is_learned=is_learned,
         needed={"whose days left were known by then": F.col(DAYS).isNotNull()},
-        estimator=lambda forest: regressor(
-            held.settings.model.model_copy(update={REGRESSOR: forest}),
-            share_of_trees=held.settings.model.validation_trees_share,
-        ),
+        estimator=_estimator_of(held, REGRESSOR, regressor),
         with_score=with_raw_days,
         metric="rmse_known",
         score=_rmse_known,
         sign=-1,
     )
+
+
+def _estimator_of(held: TrainingSet, head: str, unfitted: Callable[..., Unfitted]) -> Callable[[ForestSettings], Unfitted]:
+    """How a head's estimator is made for one forest of it, with fewer trees, as in validation."""
+    model = held.settings.model
+    return lambda forest: unfitted(model.model_copy(update={head: forest}), share_of_trees=model.validation_trees_share)
 
 
 def _choice(held: TrainingSet, contest: _Contest, candidates: Sequence[ForestSettings]) -> Choice:
