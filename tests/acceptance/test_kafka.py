@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from acceptance.plant import CONF, Plant, job_environment
@@ -26,7 +27,8 @@ SOURCE = {
 @pytest.fixture(scope="module")
 def broker() -> Iterator[str]:
     with started_broker() as address:
-        KafkaAdminClient(bootstrap_servers=address).create_topics([NewTopic(TOPIC, 2, 1)])
+        with closing(KafkaAdminClient(bootstrap_servers=address)) as client:
+            client.create_topics([NewTopic(TOPIC, 2, 1)])
         yield address
 
 
@@ -41,10 +43,9 @@ def a_plant(folder, address: str, topic: str = TOPIC) -> Plant:
 
 def send(address: str, *messages: tuple[int, bytes | None]) -> None:
     """(partition, value) each; None is a message without a value."""
-    producer = KafkaProducer(bootstrap_servers=address)
-    for partition, value in messages:
-        producer.send(TOPIC, value=value, partition=partition, key=b"k")
-    producer.flush()
+    with closing(KafkaProducer(bootstrap_servers=address)) as producer:
+        for partition, value in messages:
+            producer.send(TOPIC, value=value, partition=partition, key=b"k")
 
 
 def reading(minute: int, temp: object, turbine: str = "T07") -> bytes:
