@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from turbine_health.io.delta import TableStore
 from turbine_health.io.event_logs import read_event_log
+from turbine_health.io.short_plans import cached_with_short_plan
 from turbine_health.pipelines.bronze_layouts import layouts_in_bronze
 from turbine_health.settings import Settings
 from turbine_health.sources import Counter, EventLog, FlagColumn, LastReading, Source
@@ -34,12 +35,14 @@ def update_lives(store: TableStore, settings: Settings) -> None:
         SourceError: An event log that is not there, or lacks a column that the description names.
     """
     silver = store.read(sensor_readings(settings.signal_names))
-    spans = _spans(silver, settings).persist()
+    spans = cached_with_short_plan(_spans(silver, settings))
+    held = [spans]
     events, rejected = store.empty(ASSET_EVENTS), store.empty(QUARANTINED_EVENTS)
     for source in settings.sources:
         if isinstance(source.failures, EventLog):
             latest = datetime.now(timezone.utc) + timedelta(minutes=settings.ingest.max_future_minutes)
-            judged = _written_events(store, source, source.failures, spans, latest)
+            judged = cached_with_short_plan(_written_events(store, source, source.failures, spans, latest))
+            held.append(judged)
             kept = _known_events(store, source).transform(filter_out_of_log, judged)
             events = events.unionByName(judged.where("counts").select(*events.columns)).unionByName(kept)
             rejected = rejected.unionByName(judged.where(F.size("reasons") > 0).select(*rejected.columns))
@@ -56,7 +59,8 @@ def update_lives(store: TableStore, settings: Settings) -> None:
     store.overwrite_if_changed(events, ASSET_EVENTS)
     lives = turbines.transform(to_lives, store.read(ASSET_EVENTS).transform(to_outages))
     store.overwrite_if_changed(lives.select(*ASSET_LIVES.schema.names), ASSET_LIVES)
-    spans.unpersist()
+    for frame in held:
+        frame.unpersist()
 
 
 def _spans(silver: DataFrame, settings: Settings) -> DataFrame:
