@@ -44,7 +44,7 @@ build_image() {
 # in_image NAME=VALUE|HOST:INSIDE… -- COMMAND…: as the image's own user, with variables and volumes.
 in_image() {
   local container code=0
-  container=$(buildah "${store[@]}" from --no-hosts localhost/turbine-health)
+  container=$(buildah "${store[@]}" from localhost/turbine-health)
   in_container "$container" "$@" || code=$?
   buildah "${store[@]}" rm "$container" >/dev/null
   return $code
@@ -145,7 +145,7 @@ start_mlflow() {
   mapfile -t environment < <(compose_value mlflow environment)
   mapfile -t command < <(compose_value mlflow command)
   mapfile -t check < <(compose_value mlflow healthcheck test | tail -n +2)
-  server=$(buildah "${store[@]}" from --no-hosts localhost/turbine-health)
+  server=$(buildah "${store[@]}" from localhost/turbine-health)
   # A process group of its own, so that the server ends with all that it started, and nothing else does.
   set -m
   in_container "$server" "${environment[@]}" "$folder/hosts:/etc/hosts:ro" "$(volume artifacts):/data" \

@@ -6,9 +6,10 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
+
+from turbine_health import __version__
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,9 @@ def utc(milliseconds: int) -> datetime:
 
 def code_version() -> str:
     """The package's version and, in a checkout, the commit; `+changes` when files differ from it."""
-    package = installed_version("turbine-health")
     command = ["git", "describe", "--always", "--dirty=+changes", "--exclude=*"]
     try:
         commit = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
-        return package
-    return f"{package} ({commit.stdout.strip()})"
+        return __version__
+    return f"{__version__} ({commit.stdout.strip()})"
