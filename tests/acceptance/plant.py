@@ -207,7 +207,7 @@ class WarmProcess:
         printed: list[str] = []
         for line in self._process.stdout:
             if line.startswith(END):
-                assert line.strip() == f"{END}0".strip(), "".join(printed)[-4000:]
+                assert int(line.removeprefix(END)) == 0, "".join(printed)[-4000:]
                 return "".join(printed)
             printed.append(line)
         raise AssertionError(f"the process ended\n{''.join(printed)[-4000:]}")
