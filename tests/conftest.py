@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import pytest
 from postgres import started_postgresql
 from pyspark.sql import SparkSession
@@ -62,6 +64,16 @@ def spark() -> Iterator[SparkSession]:
 def store(spark: SparkSession, tmp_path: Path) -> TableStore:
     """An empty lake of the test's own."""
     return TableStore(spark, StorageSettings(root=str(tmp_path / "lake"), reports=str(tmp_path / "reports")))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_tracking_store_left_over() -> Iterator[None]:
+    """MLflow works on one store a process and keeps it in the environment as well: the next file's tests set their own."""
+    yield
+    mlflow.set_tracking_uri(None)
+    mlflow.set_registry_uri(None)
+    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        os.environ.pop(variable, None)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import mlflow
 import pytest
 
 from turbine_health.errors import TrackingError
@@ -112,11 +111,3 @@ def test_a_taken_port_is_passed_over():
 def test_an_address_of_another_machine_cannot_be_listened_on():
     with pytest.raises(TrackingError, match="cannot listen"):
         free_port("192.0.2.77", 5_000)
-
-
-@pytest.fixture(autouse=True)
-def _back_to_no_store() -> Iterator[None]:
-    """MLflow's functions work on one store a process; other tests set their own."""
-    yield
-    mlflow.set_tracking_uri(None)
-    mlflow.set_registry_uri(None)

@@ -83,7 +83,7 @@ def test_what_registered_models_were_trained_on_is_found_in_the_registry(spark, 
     )
     tracker = Tracker(used.mlflow)
     assert trained_on(tracker, used) == {}
-    client = MlflowClient(used.mlflow.tracking_uri)
+    client = MlflowClient(used.mlflow.tracking_uri, used.mlflow.tracking_uri)
     for model, version in ((used.mlflow.classifier_model, 1), (used.mlflow.regressor_model, 3), (None, 8)):
         with tracker.run("Tests", "one", {}) as run:
             run.log_table_input(TABLE, store.path(sensor_readings([])), version, "training")
