@@ -26,7 +26,7 @@ help: ## List the targets
 .PHONY: setup
 setup: $(READY) ## Virtual environment, pinned packages, Delta's jars (and a JRE, as root on Debian)
 
-$(READY): bin/setup bin/fetch_jars bin/build_s3_jar $(wildcard lib/scala/*/*.scala) setup.py constraints.txt conf/spark-defaults.conf
+$(READY): bin/setup bin/fetch_jars bin/build_jar $(wildcard lib/scala/*/*.scala) setup.py constraints.txt conf/spark-defaults.conf
 	@bin/setup run
 	@touch $@
 

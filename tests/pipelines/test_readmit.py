@@ -99,8 +99,7 @@ def test_of_two_files_of_one_batch_the_one_written_later_stays(landing):
     assert sums(landing) == (4, 3, 0, 2)
 
 
-@pytest.mark.parametrize("step", ["write_silver", "write_changed_hours", "_record", "delete"])
-def test_a_readmission_that_broke_off_goes_on_with_the_same_result_and_account(landing, monkeypatch, step):
+def test_a_readmission_that_broke_off_again_and_again_goes_on_with_the_same_result_and_account(landing, monkeypatch):
     landing.source = ONLY_T07
     lines = ["T08,2024-01-01 00:00:00,8,61", "T08,2024-01-01 01:00:00,8,61", "T08,n/a,8,60", "T09,2024-01-01 00:00:00,8,60"]
     landing.write("a.csv", *steps("T07", "2024-01-01", range(3)), *lines)
@@ -108,10 +107,14 @@ def test_a_readmission_that_broke_off_goes_on_with_the_same_result_and_account(l
     landing.source = {}
     landing.write("b.csv", "T09,2024-01-01 00:00:00,8,61")
     landing.ingest()
-    with monkeypatch.context() as patched:
-        patched.setattr(TableStore if step == "delete" else readmit_module, step, broken)
-        with pytest.raises(TableError, match="the power went out"):
-            readmit(landing.store, landing.settings)
+    for where, step in (
+        (readmit_module, "write_silver"), (readmit_module, "write_changed_hours"), (readmit_module, "_record"),
+        (TableStore, "delete"),
+    ):  # fmt: skip
+        with monkeypatch.context() as patched:
+            patched.setattr(where, step, broken)
+            with pytest.raises(TableError, match="the power went out"):
+                readmit(landing.store, landing.settings)
     readmit(landing.store, landing.settings)
     assert landing.silver.groupBy("asset_id").count().orderBy("asset_id").collect() == [("T07", 3), ("T08", 2), ("T09", 1)]
     assert temperature(landing, "T09") == 61

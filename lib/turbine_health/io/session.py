@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -21,6 +22,9 @@ DELTA_EXCLUDES = (
     "org.apache.hadoop:hadoop-client-api,org.apache.hadoop:hadoop-client-runtime,software.amazon.awssdk:bundle,"
     "org.apache.parquet:*,org.apache.logging.log4j:*,org.slf4j:*,com.github.luben:*,org.xerial.snappy:*,at.yawk.lz4:*"
 )
+
+# Compiled from lib/scala by bin/build_jar; lies with Delta's.
+OWN_JAR = "turbine-health.jar"
 
 # What every session needs, however it was started. conf/spark-defaults.conf says the same to
 # spark-submit, where jars must be known before the JVM starts; a test holds the two together.
@@ -62,6 +66,7 @@ def spark_session(app_name: str, settings: SparkSettings) -> Iterator[SparkSessi
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
+    _commit_safely_on_local_disk(spark.sparkContext)
     try:
         yield spark
     finally:
@@ -84,6 +89,18 @@ def _jars(packages: Sequence[str]) -> dict[str, str]:
     jars = sorted(str(path) for path in (jars_folder() / "jars").glob("*.jar"))
     delta = {"spark.jars": ",".join(jars)} if jars else {}
     return {**delta, "spark.jars.packages": ",".join([*([] if jars else [DELTA_PACKAGE]), *packages])}
+
+
+def _commit_safely_on_local_disk(context: Any) -> None:
+    """Have lib/scala's LocalFiles write what must not replace a file of the same name, where set-up has compiled it."""
+    jar = jars_folder() / "jars" / OWN_JAR
+    if not jar.exists():
+        return
+    if started_by_spark_submit():
+        # The JVM runs already, with the jars that the submitter named.
+        context._jvm.Thread.currentThread().getContextClassLoader().addURL(context._jvm.java.net.URI(jar.as_uri()).toURL())
+        context._jsc.addJar(str(jar))
+    context._jsc.hadoopConfiguration().set("fs.AbstractFileSystem.file.impl", "turbinehealth.LocalFiles")
 
 
 def _prepare_environment(master: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -66,7 +67,7 @@ def _readmit_source(store: TableStore, settings: Settings, source: Source) -> Re
     received = _received(store, settings, source, fresh, started)
     superseded = _move(received, waiting) if received.totals.rows else 0
     moved = received.totals.rows - superseded
-    _record(received, moved + (_account_for(received, held) if before else 0))
+    _record(received, {received.run_id: moved, **(_account_for(received, held) if before else {})})
     if moved + before:
         store.delete(_held(store, settings, waiting).select(*PROVENANCE), QUARANTINE)
     for cached in (waiting, held, received.rows, received.hours):
@@ -81,7 +82,7 @@ def _waiting(store: TableStore, source: Source) -> DataFrame:
 
 
 def _held(store: TableStore, settings: Settings, waiting: DataFrame) -> DataFrame:
-    """Waiting rows that silver holds already, from a run that was killed: `PROVENANCE`, key and `_is_unaccounted`."""
+    """Waiting rows that silver holds already, from a run that was killed: `PROVENANCE`, key, `_moved_by`, `_is_unaccounted`."""
     silver = store.read(sensor_readings(settings.signal_names)).select(
         *PROVENANCE, "asset_id", "event_time", F.col("_run_id").alias("_moved_by")
     )
@@ -90,19 +91,19 @@ def _held(store: TableStore, settings: Settings, waiting: DataFrame) -> DataFram
         silver.join(waiting.select(*PROVENANCE), on=list(PROVENANCE), how="left_semi")
         .join(F.broadcast(accounted), on="_moved_by", how="left")
         .withColumn("_is_unaccounted", F.col("_is_accounted").isNull())
-        .drop("_moved_by", "_is_accounted")
+        .drop("_is_accounted")
     )
 
 
-def _account_for(received: Received, held: DataFrame) -> int:
-    """Note the hours of rows that a killed run moved and did not account for. Returns how many they are."""
+def _account_for(received: Received, held: DataFrame) -> dict[str, int]:
+    """Note the hours of rows that killed runs moved and did not account for. Returns how many, by run."""
     rows = held.where("_is_unaccounted").persist()
     hours = rows.select("asset_id", F.date_trunc("HOUR", "event_time").alias("hour_start")).distinct()
-    count = rows.count()
-    if count:
+    moved = {row["_moved_by"]: row["count"] for row in rows.groupBy("_moved_by").count().collect()}
+    if moved:
         received.store.append(hours.withColumn("run_id", F.lit(received.run_id)), CHANGED_HOURS)
     rows.unpersist()
-    return count
+    return moved
 
 
 def _accounted(store: TableStore) -> DataFrame:
@@ -151,37 +152,44 @@ def _move(received: Received, waiting: DataFrame) -> int:
     return superseded.of_batch
 
 
-def _record(received: Received, moved: int) -> None:
+def _record(received: Received, moved: Mapping[str, int]) -> None:
     """No row came in; what silver gained, quarantine lost, so the sums of all runs still match.
 
-    Counts in the tables what this run and those that were killed before their account superseded.
+    A run that was killed before its account gets it here, in its own name: this one may be killed before it is done, too,
+    and the next one must see for whom the account was written. What was superseded is counted in the tables.
     """
-    store, source = received.store, received.source
-    of_quarantine, of_silver = _superseded_since(store, source)
-    if not (moved or of_quarantine or of_silver):
-        return
-    superseded = of_quarantine + of_silver
-    files, now = received.files.count(), datetime.now(timezone.utc)
-    row: tuple[object, ...] = (
-        received.run_id, source.name, received.received_at, now, files, 0, moved, -moved - of_quarantine, superseded,
-        {"superseded": superseded} if superseded else {}, [], [],
-        {table.identifier: store.version(table) for table in (received.silver, CHANGED_HOURS) if store.exists(table)},
+    store, superseded = received.store, _superseded_since(received.store, received.source)
+    accounts = [
+        _account(received, run_id, moved.get(run_id, 0), *superseded.get(run_id, (0, 0)))
+        for run_id in sorted({*superseded, *(run_id for run_id, rows in moved.items() if rows)})
+    ]
+    if accounts:
+        store.append(store.spark.createDataFrame(accounts, INGEST_RUNS.schema), INGEST_RUNS)
+
+
+def _account(received: Received, run_id: str, moved: int, of_quarantine: int, of_silver: int) -> tuple[object, ...]:
+    """A row of `ops.ingest_runs`."""
+    superseded, now = of_quarantine + of_silver, datetime.now(timezone.utc)
+    return (
+        run_id, received.source.name, received.received_at, now, received.files.count(), 0, moved, -moved - of_quarantine,
+        superseded, {"superseded": superseded} if superseded else {}, [], [],
+        {table.identifier: received.store.version(table)
+         for table in (received.silver, CHANGED_HOURS) if received.store.exists(table)},
         (now - received.received_at).total_seconds(),
     )  # fmt: skip
-    store.append(store.spark.createDataFrame([row], INGEST_RUNS.schema), INGEST_RUNS)
 
 
-def _superseded_since(store: TableStore, source: Source) -> tuple[int, int]:
-    """Rows that readmissions without an account superseded: of those that were in quarantine before, and of silver's."""
+def _superseded_since(store: TableStore, source: Source) -> dict[str, tuple[int, int]]:
+    """What readmissions without an account superseded, by run: rows that were in quarantine before, and rows of silver."""
     stamp = F.concat(F.lit(_prefix(source)), F.date_format("_quarantined_at", "yyyyMMdd'T'HHmmssSSSSSS"))
     rows = (
         store.read(QUARANTINE)
         .where(F.col("_run_id").startswith(_prefix(source)) & _is_superseded())
         .join(F.broadcast(_accounted(store)), on="_run_id", how="left_anti")
+        .groupBy("_run_id")
         .agg(F.count_if(stamp != F.col("_run_id")), F.count_if(stamp == F.col("_run_id")))
     )
-    ((of_quarantine, of_silver),) = rows.collect()
-    return of_quarantine, of_silver
+    return {run_id: (of_quarantine, of_silver) for run_id, of_quarantine, of_silver in rows.collect()}
 
 
 def _prefix(source: Source) -> str:

@@ -1,0 +1,52 @@
+package turbinehealth
+
+import java.io.File
+import java.net.URI
+import java.nio.file.{FileAlreadyExistsException => TakenName, FileSystemException, Files}
+import java.util.EnumSet
+
+import org.apache.hadoop.conf.Configuration
+import org.apache.hadoop.fs.{CreateFlag, DelegateToFileSystem, FileAlreadyExistsException, FileStatus, FSDataOutputStream}
+import org.apache.hadoop.fs.{Path, RawLocalFileSystem}
+import org.apache.hadoop.fs.Options.ChecksumOpt
+import org.apache.hadoop.fs.permission.FsPermission
+import org.apache.hadoop.util.Progressable
+
+/**
+ * Local disk, where Delta writes commits and Spark writes checkpoints: beside the place, then renamed.
+ *
+ * Hadoop's own looks whether the name is free and then renames over it, and starts ten processes (`chmod`, `readlink`)
+ * for each file. Here the disk itself refuses a name that is taken, whoever else writes at that moment, and no process
+ * is started. What is rare is left to Hadoop: folders, links, a disk that knows no hard links.
+ */
+class LocalFiles(uri: URI, conf: Configuration) extends DelegateToFileSystem(uri, new RawLocalFileSystem, conf, "file", false) {
+
+  override def getUriDefaultPort: Int = -1
+
+  override def isValidName(name: String): Boolean = true
+
+  override def createInternal(
+      path: Path, flags: EnumSet[CreateFlag], permission: FsPermission, bufferSize: Int, replication: Short, blockSize: Long,
+      progress: Progressable, checksums: ChecksumOpt, createParent: Boolean): FSDataOutputStream =
+    if (flags.contains(CreateFlag.APPEND) || !Files.isDirectory(local(path).getParent))
+      super.createInternal(path, flags, permission, bufferSize, replication, blockSize, progress, checksums, createParent)
+    else fsImpl.create(path, flags.contains(CreateFlag.OVERWRITE), bufferSize, replication, blockSize, progress)
+
+  override def getFileLinkStatus(path: Path): FileStatus =
+    if (Files.isSymbolicLink(local(path))) super.getFileLinkStatus(path) else getFileStatus(path)
+
+  override def renameInternal(from: Path, to: Path, overwrite: Boolean): Unit =
+    if (overwrite || !Files.isRegularFile(local(from))) super.renameInternal(from, to, overwrite)
+    else {
+      // Hadoop's check sum of a file that was there before would refuse this one.
+      Files.deleteIfExists(local(new Path(to.getParent, s".${to.getName}.crc")))
+      try Files.createLink(local(to), local(from))
+      catch {
+        case _: TakenName => throw new FileAlreadyExistsException(s"$to is there already")
+        case _: FileSystemException | _: UnsupportedOperationException => super.renameInternal(from, to, overwrite)
+      }
+      Files.deleteIfExists(local(from))
+    }
+
+  private def local(path: Path): java.nio.file.Path = new File(path.toUri.getPath).toPath
+}
