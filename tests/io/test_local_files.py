@@ -78,3 +78,9 @@ def test_folders_are_renamed_as_ever(rename, tmp_path):
 def test_commits_leave_neither_check_sums_nor_temporary_files(spark, tmp_path):
     spark.range(3).write.format("delta").save(str(tmp_path / "table"))
     assert [path.name for path in sorted((tmp_path / "table" / "_delta_log").iterdir()) if path.name.startswith(".")] == []
+
+
+def test_whoever_may_read_the_data_may_read_the_commits(spark, tmp_path):
+    spark.range(3).write.format("delta").save(str(tmp_path / "table"))
+    data, commits = (tmp_path / "table").glob("*.parquet"), (tmp_path / "table" / "_delta_log").glob("*.json")
+    assert {path.stat().st_mode for path in commits} == {path.stat().st_mode for path in data}

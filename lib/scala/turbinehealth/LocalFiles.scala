@@ -3,6 +3,7 @@ package turbinehealth
 import java.io.File
 import java.net.URI
 import java.nio.file.{FileAlreadyExistsException => TakenName, FileSystemException, Files}
+import java.nio.file.attribute.PosixFilePermissions
 import java.util.EnumSet
 
 import org.apache.hadoop.conf.Configuration
@@ -30,7 +31,11 @@ class LocalFiles(uri: URI, conf: Configuration) extends DelegateToFileSystem(uri
       progress: Progressable, checksums: ChecksumOpt, createParent: Boolean): FSDataOutputStream =
     if (flags.contains(CreateFlag.APPEND) || !Files.isDirectory(local(path).getParent))
       super.createInternal(path, flags, permission, bufferSize, replication, blockSize, progress, checksums, createParent)
-    else fsImpl.create(path, flags.contains(CreateFlag.OVERWRITE), bufferSize, replication, blockSize, progress)
+    else {
+      val stream = fsImpl.create(path, flags.contains(CreateFlag.OVERWRITE), bufferSize, replication, blockSize, progress)
+      Files.setPosixFilePermissions(local(path), PosixFilePermissions.fromString(new FsPermission(permission).toString))
+      stream
+    }
 
   override def getFileLinkStatus(path: Path): FileStatus =
     if (Files.isSymbolicLink(local(path))) super.getFileLinkStatus(path) else getFileStatus(path)
