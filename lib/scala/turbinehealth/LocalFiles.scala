@@ -1,8 +1,9 @@
 package turbinehealth
 
-import java.io.File
+import java.io.{BufferedOutputStream, File}
 import java.net.URI
 import java.nio.file.{FileAlreadyExistsException => TakenName, FileSystemException, Files}
+import java.nio.file.StandardOpenOption.{CREATE, CREATE_NEW, TRUNCATE_EXISTING, WRITE}
 import java.nio.file.attribute.PosixFilePermissions
 import java.util.EnumSet
 
@@ -32,9 +33,10 @@ class LocalFiles(uri: URI, conf: Configuration) extends DelegateToFileSystem(uri
     if (flags.contains(CreateFlag.APPEND) || !Files.isDirectory(local(path).getParent))
       super.createInternal(path, flags, permission, bufferSize, replication, blockSize, progress, checksums, createParent)
     else {
-      val stream = fsImpl.create(path, flags.contains(CreateFlag.OVERWRITE), bufferSize, replication, blockSize, progress)
+      val how = if (flags.contains(CreateFlag.OVERWRITE)) Seq(CREATE, TRUNCATE_EXISTING, WRITE) else Seq(CREATE_NEW, WRITE)
+      val stream = orTaken(path)(Files.newOutputStream(local(path), how: _*))
       Files.setPosixFilePermissions(local(path), PosixFilePermissions.fromString(new FsPermission(permission).toString))
-      stream
+      new FSDataOutputStream(new BufferedOutputStream(stream), null)
     }
 
   override def getFileLinkStatus(path: Path): FileStatus =
@@ -45,13 +47,17 @@ class LocalFiles(uri: URI, conf: Configuration) extends DelegateToFileSystem(uri
     else {
       // Hadoop's check sum of a file that was there before would refuse this one.
       Files.deleteIfExists(local(new Path(to.getParent, s".${to.getName}.crc")))
-      try Files.createLink(local(to), local(from))
+      try orTaken(to)(Files.createLink(local(to), local(from)))
       catch {
-        case _: TakenName => throw new FileAlreadyExistsException(s"$to is there already")
         case _: FileSystemException | _: UnsupportedOperationException => super.renameInternal(from, to, overwrite)
       }
       Files.deleteIfExists(local(from))
     }
+
+  /** What Delta and Spark know a taken name by. */
+  private def orTaken[T](path: Path)(work: => T): T =
+    try work
+    catch { case _: TakenName => throw new FileAlreadyExistsException(s"$path is there already") }
 
   private def local(path: Path): java.nio.file.Path = new File(path.toUri.getPath).toPath
 }
