@@ -39,7 +39,7 @@ def rename(spark: SparkSession, files: Any) -> Any:
 
 
 def test_of_two_writers_at_the_same_moment_one_is_refused(rename, tmp_path):
-    # Hadoop's own way lets both think that they were first, some five times in 150.
+    # Hadoop's own way lets both think that they were first, some four times in a hundred.
     moment, won = threading.Barrier(2), {"a": set(), "b": set()}
     for writer in won:
         for number in range(NAMES):
