@@ -107,7 +107,7 @@ def test_a_second_run_writes_no_table(plant: TableStore, summary: MonitorSummary
 
 def test_many_runs_end_in_the_same_tables_as_one(plant: TableStore, summary: MonitorSummary, store: TableStore) -> None:
     write_plant(store)
-    for days_ago in (19, 3, 0):
+    for days_ago in (26, 19, 18, 3, 0):
         monitor(store, SETTINGS, now=NOW - timedelta(days=days_ago))
     for table in MONITOR_TABLES:
         assert _rows(store, table) == _rows(plant, table), table.identifier

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -67,7 +67,7 @@ def _readmit_source(store: TableStore, settings: Settings, source: Source) -> Re
     received = _received(store, settings, source, fresh, started)
     superseded = _move(received, waiting) if received.totals.rows else 0
     moved = received.totals.rows - superseded
-    _record(received, {received.run_id: moved, **(_account_for(received, held) if before else {})})
+    _record(received, Counter({received.run_id: moved}) + (_account_for(received, held) if before else Counter()))
     if moved + before:
         store.delete(_held(store, settings, waiting).select(*PROVENANCE), QUARANTINE)
     for cached in (waiting, held, received.rows, received.hours):
@@ -95,11 +95,17 @@ def _held(store: TableStore, settings: Settings, waiting: DataFrame) -> DataFram
     )
 
 
-def _account_for(received: Received, held: DataFrame) -> dict[str, int]:
-    """Note the hours of rows that killed runs moved and did not account for. Returns how many, by run."""
-    rows = held.where("_is_unaccounted").persist()
+def _account_for(received: Received, held: DataFrame) -> Counter[str]:
+    """Note the hours of rows that killed runs moved and did not account for. Returns how many, by run.
+
+    Rows whose flags ingest has written again since bear the name of its batch, which has an account of its own to come:
+    they count as this run's.
+    """
+    is_of_readmission = F.col("_moved_by").startswith(_prefix(received.source))
+    moved_by = F.when(is_of_readmission, F.col("_moved_by")).otherwise(received.run_id)
+    rows = held.where("_is_unaccounted").withColumn("_moved_by", moved_by).persist()
     hours = rows.select("asset_id", F.date_trunc("HOUR", "event_time").alias("hour_start")).distinct()
-    moved = {row["_moved_by"]: row["count"] for row in rows.groupBy("_moved_by").count().collect()}
+    moved = Counter({row["_moved_by"]: row["count"] for row in rows.groupBy("_moved_by").count().collect()})
     if moved:
         received.store.append(hours.withColumn("run_id", F.lit(received.run_id)), CHANGED_HOURS)
     rows.unpersist()
@@ -152,7 +158,7 @@ def _move(received: Received, waiting: DataFrame) -> int:
     return superseded.of_batch
 
 
-def _record(received: Received, moved: Mapping[str, int]) -> None:
+def _record(received: Received, moved: Counter[str]) -> None:
     """No row came in; what silver gained, quarantine lost, so the sums of all runs still match.
 
     A run that was killed before its account gets it here, in its own name: this one may be killed before it is done, too,
@@ -160,8 +166,7 @@ def _record(received: Received, moved: Mapping[str, int]) -> None:
     """
     store, superseded = received.store, _superseded_since(received.store, received.source)
     accounts = [
-        _account(received, run_id, moved.get(run_id, 0), *superseded.get(run_id, (0, 0)))
-        for run_id in sorted({*superseded, *(run_id for run_id, rows in moved.items() if rows)})
+        _account(received, run_id, moved[run_id], *superseded.get(run_id, (0, 0))) for run_id in sorted({*superseded, *moved})
     ]
     if accounts:
         store.append(store.spark.createDataFrame(accounts, INGEST_RUNS.schema), INGEST_RUNS)
