@@ -51,12 +51,14 @@ in_image() {
 }
 
 # in_container CONTAINER …: the same in one that is there already; making one copies the whole image.
+# A volume on /etc/hosts needs --no-hosts, or buildah's own file lies over it every other time.
 in_container() {
   local container=$1 options=()
   shift
   while [ "$1" != -- ]; do
     case "$1" in
       *=*) options+=(--env "$1") ;;
+      *:/etc/hosts:*) options+=(--no-hosts --volume "$1") ;;
       *) options+=(--volume "$1") ;;
     esac
     shift
