@@ -44,10 +44,18 @@ build_image() {
 # in_image NAME=VALUE|HOST:INSIDE… -- COMMAND…: as the image's own user, with variables and volumes.
 in_image() {
   local container code=0
-  container=$(buildah "${store[@]}" from localhost/turbine-health)
+  container=$(new_container)
   in_container "$container" "$@" || code=$?
   buildah "${store[@]}" rm "$container" >/dev/null
   return $code
+}
+
+# Without the image's own volume, which buildah may lay over the one that a run is given.
+new_container() {
+  local container
+  container=$(buildah "${store[@]}" from localhost/turbine-health)
+  buildah "${store[@]}" config --volume /data- "$container" >/dev/null
+  echo "$container"
 }
 
 # in_container CONTAINER …: the same in one that is there already; making one copies the whole image.
@@ -77,13 +85,14 @@ volume() {
 demo() {
   local started=$SECONDS
   rm -rf "$folder/volumes/data"
-  export -f in_image in_container
+  export -f in_image new_container in_container
   export folder data
   data=$(volume data)
   unshare --net bash -euo pipefail -c "$(declare -p store)"'
     ip link set lo up
     if python3 -c "import socket; socket.create_connection((\"192.0.2.1\", 80), 2)" 2>/dev/null; then exit 1; fi
-    in_image "$data:/data" -- bash -ec "id; docker/entrypoint demo; ls -l data/lake/gold"'
+    in_image "$data:/data" -- bash -ec "id; docker/entrypoint demo"'
+  ls -l "$data/lake/gold"
   echo "### demo in the container, network cut: passed in $((SECONDS - started)) s"
 }
 
@@ -147,7 +156,7 @@ start_mlflow() {
   mapfile -t environment < <(compose_value mlflow environment)
   mapfile -t command < <(compose_value mlflow command)
   mapfile -t check < <(compose_value mlflow healthcheck test | tail -n +2)
-  server=$(buildah "${store[@]}" from localhost/turbine-health)
+  server=$(new_container)
   # A process group of its own, so that the server ends with all that it started, and nothing else does.
   set -m
   in_container "$server" "${environment[@]}" "$folder/hosts:/etc/hosts:ro" "$(volume artifacts):/data" \
