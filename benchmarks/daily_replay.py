@@ -1,10 +1,11 @@
 """Replay a year day by day, and the same year in one run: are all tables equal, alert episodes included?
 
-Usage:  python benchmarks/daily_replay.py [--days 365] [--turbines 4] [--folder data/daily-replay]
+Usage:  python benchmarks/daily_replay.py [--days 365] [--turbines 4] [--folder data/daily-replay] [--resume]
         (PYTHONPATH=tests; make daily-replay)
 Every day scores the windows that ended since the day before and follows the predictions up with that day's clock, as a
 nightly schedule does. Then one run each of `predict` and `monitor` does the whole span in a second lake. The start of
 the jobs' processes is left out, which would be most of the time. Prints the tables and exits 1 when any differs.
+Takes some two hours. After a kill, at any moment of the days, `--resume` does the newest day again and goes on.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import pyarrow.compute as pc
 from acceptance.plant import OF_THE_RUN, REPOSITORY, Plant
+from deltalake import DeltaTable
 
 from turbine_health.io.delta import TableStore
 from turbine_health.io.session import spark_session
@@ -35,13 +38,21 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=365)
     parser.add_argument("--turbines", type=int, default=4)
     parser.add_argument("--folder", type=Path, default=REPOSITORY / "data" / "daily-replay")
+    parser.add_argument("--resume", action="store_true", help="go on with the days of a run that was killed")
     args = parser.parse_args()
-    last_day = FIRST_DAY + args.days * DAY
-    shutil.rmtree(args.folder, ignore_errors=True)
-    trained = trained_plant(args.folder.absolute() / "trained", args.turbines)
-    daily, at_once = (trained.copy(fresh(args.folder.absolute() / name)) for name in ("daily", "at-once"))
-    replay(at_once, [(FIRST_DAY, last_day)])
-    replay(daily, [(FIRST_DAY + number * DAY, FIRST_DAY + (number + 1) * DAY) for number in range(args.days)])
+    folder = args.folder.absolute()
+    days_done = 0
+    if args.resume:
+        at_once, daily = (Plant(folder / name, folder / "trained" / "landing") for name in ("at-once", "daily"))
+        days_done = max((newest_window(daily) - FIRST_DAY) // DAY, 0)
+        print(f"day {days_done + 1} is done again", flush=True)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        trained = trained_plant(folder / "trained", args.turbines)
+        at_once = trained.copy(fresh(folder / "at-once"))
+        replay(at_once, [(FIRST_DAY, FIRST_DAY + args.days * DAY)])
+        daily = trained.copy(fresh(folder / "daily"))
+    replay(daily, [(FIRST_DAY + number * DAY, FIRST_DAY + (number + 1) * DAY) for number in range(days_done, args.days)])
     return compare(at_once, daily)
 
 
@@ -52,7 +63,8 @@ def trained_plant(folder: Path, turbines: int) -> Plant:
         "simulation": {"turbines": turbines, "seed": 11},
         "model": {"classifier": FOREST, "regressor": FOREST},
         "split": {"folds": 2},
-        "spark": {"shuffle_partitions": 2},
+        # Plans made anew after each shuffle cost more than these few rows.
+        "spark": {"shuffle_partitions": 1, "conf": {"spark.sql.adaptive.enabled": "false"}},
     }
     plant.write_settings(values, known_turbines=[f"T{number:02d}" for number in range(1, turbines + 1)])
     plant.run_in_one_process("simulate", "ingest", "build_features", "train", "promote")
@@ -62,6 +74,14 @@ def trained_plant(folder: Path, turbines: int) -> Plant:
 def fresh(folder: Path) -> Path:
     folder.mkdir(parents=True)
     return folder
+
+
+def newest_window(plant: Plant) -> datetime:
+    """Newest window end that has a prediction."""
+    ends = DeltaTable(plant.lake / "gold" / "failure_predictions").to_pyarrow_table(columns=["window_end"])["window_end"]
+    newest = pc.max(ends).as_py()
+    assert isinstance(newest, datetime), f"no predictions yet in {plant.lake}: start without --resume"
+    return newest.astimezone(timezone.utc)
 
 
 def replay(plant: Plant, spans: list[tuple[datetime, datetime]]) -> None:
