@@ -112,6 +112,10 @@ bench-ingest: $(READY_FOR_TESTS) ## Raw CSV to silver with every rule, against t
 bench-cluster: package ## Every job on a cluster of real processes, also losing a worker; compares with local mode
 	@PYTHONPATH=tests $(PY) benchmarks/cluster.py $${FOLDER:-data/cluster-bench}
 
+.PHONY: fleet-sizes
+fleet-sizes: $(READY_FOR_TESTS) ## What a million readings more cost each job
+	@PYTHONPATH=tests $(PY) benchmarks/fleet_sizes.py
+
 .PHONY: bench-predict
 bench-predict: $(READY) ## Windows scored a minute by both heads, with and without reasons
 	@$(PY) benchmarks/predict.py
