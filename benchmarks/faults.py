@@ -15,12 +15,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from acceptance.plant import OF_THE_RUN, REPOSITORY, Plant, job_environment
 
-TURBINES = ("T01", "T02", "T03")
 FOREST = {"trees": 20, "depth": 6}
 # A kill in the first seconds only proves that Python can be killed: leave out the start of the JVM.
 QUIET_START_SECONDS = 5.0
@@ -28,9 +28,10 @@ QUIET_START_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Victim:
-    """A job, its arguments, and the jobs that come before it."""
+    """A job, the fleet whose logs it meets, its arguments, and the jobs that come before it."""
 
     job: str
+    fleet: Mapping[str, float]
     arguments: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
 
@@ -38,8 +39,14 @@ class Victim:
 VICTIMS = {
     victim.job: victim
     for victim in (
-        Victim("ingest"),
-        Victim("predict", ("--from", "2023-01-01"), after=("ingest", "build_features", "train", "promote")),
+        Victim("ingest", {"turbines": 3, "days": 90}),
+        # Turbines of both folds fail, or nothing can be trained.
+        Victim(
+            "predict",
+            {"turbines": 6, "days": 150, "seed": 11},
+            ("--from", "2023-01-01"),
+            after=("ingest", "build_features", "train", "promote"),
+        ),
     )
 }
 
@@ -78,14 +85,14 @@ def plant_before(victim: Victim, folder: Path) -> Plant:
     folder.mkdir(parents=True)
     plant = Plant.in_folder(folder)
     values = {
-        "simulation": {"turbines": len(TURBINES), "days": 90, "dirt": 3.0},
+        "simulation": {**victim.fleet, "dirt": 3.0},
         "ingest": {"max_batch_mb": 1},
         "features": {"every_hours": 1, "lookback_hours": [24, 168]},
         "model": {"classifier": FOREST, "regressor": FOREST},
         "split": {"folds": 2},
         "spark": {"master": "local[2]", "driver_memory": "1g"},
     }
-    plant.write_settings(values, known_turbines=TURBINES)
+    plant.write_settings(values, known_turbines=[f"T{number:02d}" for number in range(1, int(victim.fleet["turbines"]) + 1)])
     plant.run_in_one_process("simulate", *victim.after)
     return plant
 
