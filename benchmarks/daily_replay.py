@@ -18,7 +18,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pyarrow.compute as pc
-from acceptance.plant import OF_THE_RUN, REPOSITORY, Plant
+from acceptance.plant import OF_THE_RUN, REPOSITORY, Plant, simulated_names
 from deltalake import DeltaTable
 
 from turbine_health.io.delta import TableStore
@@ -66,7 +66,7 @@ def trained_plant(folder: Path, turbines: int) -> Plant:
         # Plans made anew after each shuffle cost more than these few rows.
         "spark": {"shuffle_partitions": 1, "conf": {"spark.sql.adaptive.enabled": "false"}},
     }
-    plant.write_settings(values, known_turbines=[f"T{number:02d}" for number in range(1, turbines + 1)])
+    plant.write_settings(values, known_turbines=simulated_names(turbines))
     plant.run_in_one_process("simulate", "ingest", "build_features", "train", "promote")
     return plant
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from acceptance.plant import OF_THE_RUN, REPOSITORY, Plant, job_environment
+from acceptance.plant import OF_THE_RUN, REPOSITORY, Plant, job_environment, simulated_names
 
 FOREST = {"trees": 20, "depth": 6}
 # A kill in the first seconds only proves that Python can be killed: leave out the start of the JVM.
@@ -31,7 +31,7 @@ class Victim:
     """A job, the fleet whose logs it meets, its arguments, and the jobs that come before it."""
 
     job: str
-    fleet: Mapping[str, float]
+    fleet: Mapping[str, int]
     arguments: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
 
@@ -63,7 +63,7 @@ def main() -> int:
     before = plant_before(victim, args.folder.absolute() / "before")
     undisturbed = before.copy(args.folder.absolute() / "undisturbed")
     began = time.monotonic()
-    run(undisturbed, victim)
+    undisturbed.run_by_python(victim.job, *victim.arguments)
     seconds = time.monotonic() - began
     expected = undisturbed.checksums(OF_THE_RUN)
     print(f"undisturbed: {seconds:.0f} s, {sum(rows for rows, _ in expected.values()):,} rows in all tables", flush=True)
@@ -92,17 +92,9 @@ def plant_before(victim: Victim, folder: Path) -> Plant:
         "split": {"folds": 2},
         "spark": {"master": "local[2]", "driver_memory": "1g"},
     }
-    plant.write_settings(values, known_turbines=[f"T{number:02d}" for number in range(1, int(victim.fleet["turbines"]) + 1)])
+    plant.write_settings(values, known_turbines=simulated_names(victim.fleet["turbines"]))
     plant.run_in_one_process("simulate", *victim.after)
     return plant
-
-
-def run(plant: Plant, victim: Victim) -> None:
-    """The job to its end."""
-    command = plant.by_python(victim.job, *victim.arguments)
-    done = subprocess.run(command, env=job_environment(), capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{victim.job} exited {done.returncode}\n{done.stderr[-4000:]}")
 
 
 def kill_and_run_again(before: Plant, folder: Path, victim: Victim, moment: float) -> tuple[dict[str, tuple[int, int]], str]:
@@ -122,7 +114,7 @@ def kill_and_run_again(before: Plant, folder: Path, victim: Victim, moment: floa
         commits = commits_of(plant) - commits_of(before)
         batches = len(list(plant.lake.glob("_checkpoints/*/commits/*")))
         stage = f"{commits} commits" + (f", {batches} batches" if batches else "")
-    run(plant, victim)
+    plant.run_by_python(victim.job, *victim.arguments)
     return plant.checksums(OF_THE_RUN), stage
 
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-from acceptance.plant import Plant, job_environment, promote
+from acceptance.plant import Plant, promote, simulated_names
 from deltalake import DeltaTable
 
 # As a schedule calls them; `predict` scores the newest window of each turbine.
@@ -39,24 +38,16 @@ def walk(folder: Path, turbines: int) -> tuple[float, dict[str, float]]:
     """Millions of readings in silver, and the seconds of each job."""
     folder.mkdir(parents=True)
     plant = Plant.in_folder(folder)
-    plant.write_settings(
-        {"simulation": {"turbines": turbines}}, known_turbines=[f"T{number:02d}" for number in range(1, turbines + 1)]
-    )
-    run(plant, "simulate")
+    plant.write_settings({"simulation": {"turbines": turbines}}, known_turbines=simulated_names(turbines))
+    plant.run_by_python("simulate")
     seconds = {}
     for job in JOBS:
         started = time.monotonic()
-        run(plant, job)
+        plant.run_by_python(job)
         seconds[job] = time.monotonic() - started
         if job == "train":
             promote(plant.settings)
     return DeltaTable(plant.lake / "silver" / "sensor_readings").count() / 1e6, seconds
-
-
-def run(plant: Plant, job: str) -> None:
-    done = subprocess.run(plant.by_python(job), env=job_environment(), capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{job} exited {done.returncode}\n{done.stderr[-4000:]}")
 
 
 def print_table(fleets: list[int], walks: list[tuple[float, dict[str, float]]]) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from acceptance.plant import Plant
+from acceptance.plant import Plant, simulated_names
 from deltalake import DeltaTable
 
 WANTED_SHARE = 0.9
@@ -59,8 +59,9 @@ def main() -> int:
          "run_up_days": RUN_UP_DAYS, "severity": 2.0}
         for fault in FAULTS
     ]  # fmt: skip
-    known = [f"T{number:02d}" for number in range(1, args.turbines + 1)]
-    plant.write_settings({"simulation": {"turbines": args.turbines, "planted": faults}}, known_turbines=known)
+    plant.write_settings(
+        {"simulation": {"turbines": args.turbines, "planted": faults}}, known_turbines=simulated_names(args.turbines)
+    )
     plant.run_in_one_process("simulate", "ingest", "build_features", "train", "promote", "predict --from 2023-10-15")
     return report(DeltaTable(plant.lake / "gold/failure_predictions").to_pyarrow_table().to_pylist())
 

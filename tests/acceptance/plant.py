@@ -26,6 +26,7 @@ from deltalake import DeltaTable
 from mlflow import MlflowClient
 
 from turbine_health.settings import load_settings
+from turbine_health.simulation.history import asset_name
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONF = REPOSITORY / "conf"
@@ -114,6 +115,11 @@ class Plant:
         assert done.returncode == expect, f"{job} exited {done.returncode}\n{done.stdout}\n{done.stderr[-4000:]}"
         return done
 
+    def run_by_python(self, job: str, *more: str) -> None:
+        """One job as a process of its own, the way a schedule calls it on one machine."""
+        done = subprocess.run(self.by_python(job, *more), env=job_environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{job} exited {done.returncode}\n{done.stderr[-4000:]}"
+
     def run_in_one_process(self, *jobs: str) -> str:
         """Jobs one after the other by `python`, in one JVM of their own; returns what they printed, in order.
 
@@ -175,6 +181,11 @@ def checksum(table: DeltaTable, leaving_out: frozenset[str] | set[str] = frozens
     rows = rows.select(sorted(set(rows.column_names) - leaving_out))
     ((count, total),) = duckdb.sql("SELECT count(*), coalesce(sum(hash(rows) % 9007199254740993), 0) FROM rows").fetchall()
     return int(count), int(total)
+
+
+def simulated_names(turbines: int) -> list[str]:
+    """Of a built-in fleet of so many turbines."""
+    return [asset_name(turbine) for turbine in range(1, turbines + 1)]
 
 
 def scripts_of(jobs: Sequence[str]) -> list[str]:
