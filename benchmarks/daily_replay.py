@@ -2,35 +2,42 @@
 
 Usage:  python benchmarks/daily_replay.py [--days 365] [--turbines 4] [--folder data/daily-replay] [--resume]
         (PYTHONPATH=tests; make daily-replay)
-Every day scores the windows that ended since the day before and follows the predictions up with that day's clock, as a
-nightly schedule does. Then one run each of `predict` and `monitor` does the whole span in a second lake. The start of
-the jobs' processes is left out, which would be most of the time. Prints the tables and exits 1 when any differs.
-Takes some two hours. After a kill, at any moment of the days, `--resume` does the newest day again and goes on.
+One run each of `predict` and `monitor` does the whole span. In a second lake every day scores the windows that ended
+since the day before and follows the predictions up with that day's clock, as a nightly schedule does: one process
+predicts day by day, the other monitors each day once it was predicted. The start of a process for every day is left out,
+which would be most of the time. Prints the tables and exits 1 when any differs.
+Takes some two hours. After a kill, at any moment of the days, `--resume` does each job's newest day again and goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import shutil
 import sys
 import time
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-import pyarrow.compute as pc
 from acceptance.plant import OF_THE_RUN, REPOSITORY, Plant, simulated_names
-from deltalake import DeltaTable
 
 from turbine_health.io.delta import TableStore
 from turbine_health.io.session import spark_session
 from turbine_health.io.tracking import Tracker
 from turbine_health.pipelines.monitor import monitor
 from turbine_health.pipelines.predict import predict
-from turbine_health.settings import load_settings
+from turbine_health.settings import Settings, load_settings
 
 FIRST_DAY = datetime(2023, 1, 1, tzinfo=timezone.utc)
 FOREST = {"trees": 10, "depth": 6}
 DAY = timedelta(days=1)
+# Plans made anew after each shuffle, and code made for each query, cost more than these few rows.
+FOR_FEW_ROWS = {
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
 
 
 def main() -> int:
@@ -41,18 +48,27 @@ def main() -> int:
     parser.add_argument("--resume", action="store_true", help="go on with the days of a run that was killed")
     args = parser.parse_args()
     folder = args.folder.absolute()
-    days_done = 0
     if args.resume:
         at_once, daily = (Plant(folder / name, folder / "trained" / "landing") for name in ("at-once", "daily"))
-        days_done = max((newest_window(daily) - FIRST_DAY) // DAY, 0)
-        print(f"day {days_done + 1} is done again", flush=True)
     else:
         shutil.rmtree(folder, ignore_errors=True)
         trained = trained_plant(folder / "trained", args.turbines)
         at_once = trained.copy(fresh(folder / "at-once"))
-        replay(at_once, [(FIRST_DAY, FIRST_DAY + args.days * DAY)])
+        with_session(at_once, lambda store, settings: whole_span(store, settings, args.days))
         daily = trained.copy(fresh(folder / "daily"))
-    replay(daily, [(FIRST_DAY + number * DAY, FIRST_DAY + (number + 1) * DAY) for number in range(days_done, args.days)])
+    # Each job in a process and a session of its own, as on a schedule.
+    jobs = [
+        multiprocessing.get_context("spawn").Process(target=job, args=(daily, args.days))
+        for job in (predict_daily, monitor_daily)
+    ]
+    for job in jobs:
+        job.start()
+    while any(job.is_alive() for job in jobs) and not any(job.exitcode for job in jobs):
+        time.sleep(1)
+    if any(job.exitcode for job in jobs):
+        for job in jobs:
+            job.kill()
+        return 1
     return compare(at_once, daily)
 
 
@@ -63,8 +79,7 @@ def trained_plant(folder: Path, turbines: int) -> Plant:
         "simulation": {"turbines": turbines, "seed": 11},
         "model": {"classifier": FOREST, "regressor": FOREST},
         "split": {"folds": 2},
-        # Plans made anew after each shuffle cost more than these few rows.
-        "spark": {"shuffle_partitions": 1, "conf": {"spark.sql.adaptive.enabled": "false"}},
+        "spark": {"shuffle_partitions": 1, "conf": FOR_FEW_ROWS},
     }
     plant.write_settings(values, known_turbines=simulated_names(turbines))
     plant.run_in_one_process("simulate", "ingest", "build_features", "train", "promote")
@@ -76,25 +91,58 @@ def fresh(folder: Path) -> Path:
     return folder
 
 
-def newest_window(plant: Plant) -> datetime:
-    """Newest window end that has a prediction."""
-    ends = DeltaTable(plant.lake / "gold" / "failure_predictions").to_pyarrow_table(columns=["window_end"])["window_end"]
-    newest = pc.max(ends).as_py()
-    assert isinstance(newest, datetime), f"no predictions yet in {plant.lake}: start without --resume"
-    return newest.astimezone(timezone.utc)
-
-
-def replay(plant: Plant, spans: list[tuple[datetime, datetime]]) -> None:
-    """Score the windows of each span, then monitor with its end as the clock."""
+def with_session(plant: Plant, work: Callable[[TableStore, Settings], None]) -> None:
     settings = load_settings(plant.settings)
-    started = time.monotonic()
     with spark_session("daily-replay", settings.spark) as spark:
-        store, tracker = TableStore(spark, settings.storage), Tracker(settings.mlflow)
-        for number, (start, end) in enumerate(spans, start=1):
-            predict(store, tracker, settings, start, end)
-            monitor(store, settings, now=end)
-            if number % 30 == 0 or number == len(spans):
-                print(f"{number} of {len(spans)} runs, {time.monotonic() - started:.0f} s", flush=True)
+        work(TableStore(spark, settings.storage), settings)
+
+
+def whole_span(store: TableStore, settings: Settings, days: int) -> None:
+    predict(store, Tracker(settings.mlflow), settings, FIRST_DAY, FIRST_DAY + days * DAY)
+    monitor(store, settings, now=FIRST_DAY + days * DAY)
+
+
+def predict_daily(plant: Plant, days: int) -> None:
+    """Score each day's windows."""
+
+    def work(store: TableStore, settings: Settings) -> None:
+        for day in days_to_do(plant, "predict", days):
+            predict(store, Tracker(settings.mlflow), settings, FIRST_DAY + day * DAY, FIRST_DAY + (day + 1) * DAY)
+
+    with_session(plant, work)
+
+
+def monitor_daily(plant: Plant, days: int) -> None:
+    """Monitor with each day's end as the clock, once the day was predicted."""
+
+    def work(store: TableStore, settings: Settings) -> None:
+        for day in days_to_do(plant, "monitor", days):
+            while days_done(plant, "predict") <= day:
+                time.sleep(0.2)
+            monitor(store, settings, now=FIRST_DAY + (day + 1) * DAY)
+
+    with_session(plant, work)
+
+
+def days_to_do(plant: Plant, job: str, days: int) -> Iterator[int]:
+    """Numbers of the days that `job` has not done; one that was not finished comes again. Notes each that is done."""
+    first, started = days_done(plant, job), time.monotonic()
+    for day in range(first, days):
+        yield day
+        written = progress_file(plant, job).with_suffix(".new")
+        written.write_text(str(day + 1))
+        written.replace(progress_file(plant, job))
+        if (day + 1) % 10 == 0 or day + 1 == days:
+            print(f"{job}: {day + 1} of {days} days, {time.monotonic() - started:.0f} s since day {first + 1}", flush=True)
+
+
+def days_done(plant: Plant, job: str) -> int:
+    file = progress_file(plant, job)
+    return int(file.read_text()) if file.exists() else 0
+
+
+def progress_file(plant: Plant, job: str) -> Path:
+    return plant.settings.parent / f"{job}-days-done"
 
 
 def compare(expected: Plant, actual: Plant) -> int:
