@@ -32,11 +32,12 @@ from turbine_health.settings import Settings, load_settings
 FIRST_DAY = datetime(2023, 1, 1, tzinfo=timezone.utc)
 FOREST = {"trees": 10, "depth": 6}
 DAY = timedelta(days=1)
-# Plans made anew after each shuffle, and code made for each query, cost more than these few rows.
+# Plans made anew after each shuffle, code made for each query, and large pages for each sort cost more than these few rows.
 FOR_FEW_ROWS = {
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.buffer.pageSize": "1m",
 }
 
 
@@ -79,7 +80,7 @@ def trained_plant(folder: Path, turbines: int) -> Plant:
         "simulation": {"turbines": turbines, "seed": 11},
         "model": {"classifier": FOREST, "regressor": FOREST},
         "split": {"folds": 2},
-        "spark": {"shuffle_partitions": 1, "conf": FOR_FEW_ROWS},
+        "spark": {"driver_memory": "3g", "shuffle_partitions": 1, "conf": FOR_FEW_ROWS},
     }
     plant.write_settings(values, known_turbines=simulated_names(turbines))
     plant.run_in_one_process("simulate", "ingest", "build_features", "train", "promote")
