@@ -15,6 +15,9 @@ _MODEL = [
     column("model_version", TEXT, "registered version", required=True),
 ]
 
+# Means are told to so many digits: the last bits of a sum depend on the order in which a cluster adds it up.
+MEAN_DIGITS = 9
+
 ALERT_EPISODES = Table(
     "gold", "alert_episodes",
     StructType([

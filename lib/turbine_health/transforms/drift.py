@@ -16,7 +16,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.feature_tables import cell_column
-from turbine_health.monitor_tables import FEATURE_DRIFT
+from turbine_health.monitor_tables import FEATURE_DRIFT, MEAN_DIGITS
 from turbine_health.settings import DriftSettings
 
 WHOLE_FLEET = "all"
@@ -160,8 +160,9 @@ def _judged(summary: DataFrame, spans: Spans, settings: DriftSettings) -> DataFr
     return (
         summary.where("recent_days > 0 OR days_before > 0")
         .withColumns({
-            "drift_score": F.when(can_compare, F.abs(F.col("recent_distance") - middle) / spread),
-            "expected_mean": F.when(can_compare, expected),
+            "drift_score": F.when(can_compare, F.round(F.abs(F.col("recent_distance") - middle) / spread, MEAN_DIGITS)),
+            "recent_mean": F.round("recent_mean", MEAN_DIGITS),
+            "expected_mean": F.when(can_compare, F.round(expected, MEAN_DIGITS)),
             "compared_with": F.when(can_compare, F.when(F.col("has_peers"), "peers").otherwise("same_season")),
             "recent_from": F.lit(spans.recent_from),
             "recent_to": F.lit(spans.recent_to),

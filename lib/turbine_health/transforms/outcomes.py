@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from turbine_health.monitor_tables import PREDICTION_OUTCOMES, REALISED_METRICS, UNWARNED_FAILURES
+from turbine_health.monitor_tables import MEAN_DIGITS, PREDICTION_OUTCOMES, REALISED_METRICS, UNWARNED_FAILURES
 from turbine_health.settings import LabelSettings
 from turbine_health.transforms.episodes import main_reason
 from turbine_health.transforms.labels import SECONDS_PER_DAY, days_between, to_training_examples
@@ -93,10 +93,10 @@ def to_realised_metrics(outcomes: DataFrame) -> DataFrame:
             F.count("outcome").alias("known_windows"),
             *(count.alias(name) for name, count in counts.items()),
             F.count_if(F.col("outcome") == "false_alarm").alias("false_alarms"),
-            F.avg(F.when(F.col("outcome").isNotNull(), squared)).alias("brier_score"),
+            F.round(F.avg(F.when(F.col("outcome").isNotNull(), squared)), MEAN_DIGITS).alias("brier_score"),
             F.countDistinct(F.when(failing, life)).alias("failures"),
             F.countDistinct(F.when(failing & F.col("is_alert"), life)).alias("failures_warned"),
-            F.avg(F.abs("error_days")).alias("mae_days"),
+            F.round(F.avg(F.abs("error_days")), MEAN_DIGITS).alias("mae_days"),
             F.avg(F.col("is_within_interval").cast("int")).alias("interval_coverage"),
         )
     )
