@@ -16,7 +16,8 @@ import multiprocessing
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def main() -> int:
         shutil.rmtree(folder, ignore_errors=True)
         trained = trained_plant(folder / "trained", args.turbines)
         at_once = trained.copy(fresh(folder / "at-once"))
-        with_session(at_once, lambda store, settings: whole_span(store, settings, args.days))
+        replay_at_once(at_once, args.days)
         daily = trained.copy(fresh(folder / "daily"))
     # Each job in a process and a session of its own, as on a schedule.
     jobs = [
@@ -92,37 +93,37 @@ def fresh(folder: Path) -> Path:
     return folder
 
 
-def with_session(plant: Plant, work: Callable[[TableStore, Settings], None]) -> None:
+@contextmanager
+def opened(plant: Plant) -> Iterator[tuple[TableStore, Settings]]:
+    """The plant's lake in a session of its own, and its settings."""
     settings = load_settings(plant.settings)
     with spark_session("daily-replay", settings.spark) as spark:
-        work(TableStore(spark, settings.storage), settings)
+        yield TableStore(spark, settings.storage), settings
 
 
-def whole_span(store: TableStore, settings: Settings, days: int) -> None:
-    predict(store, Tracker(settings.mlflow), settings, FIRST_DAY, FIRST_DAY + days * DAY)
-    monitor(store, settings, now=FIRST_DAY + days * DAY)
+def replay_at_once(plant: Plant, days: int) -> None:
+    """One run of each job over the whole span."""
+    end = FIRST_DAY + days * DAY
+    with opened(plant) as (store, settings):
+        predict(store, Tracker(settings.mlflow), settings, FIRST_DAY, end)
+        monitor(store, settings, now=end)
 
 
 def predict_daily(plant: Plant, days: int) -> None:
     """Score each day's windows."""
-
-    def work(store: TableStore, settings: Settings) -> None:
+    with opened(plant) as (store, settings):
+        tracker = Tracker(settings.mlflow)
         for day in days_to_do(plant, "predict", days):
-            predict(store, Tracker(settings.mlflow), settings, FIRST_DAY + day * DAY, FIRST_DAY + (day + 1) * DAY)
-
-    with_session(plant, work)
+            predict(store, tracker, settings, FIRST_DAY + day * DAY, FIRST_DAY + (day + 1) * DAY)
 
 
 def monitor_daily(plant: Plant, days: int) -> None:
     """Monitor with each day's end as the clock, once the day was predicted."""
-
-    def work(store: TableStore, settings: Settings) -> None:
+    with opened(plant) as (store, settings):
         for day in days_to_do(plant, "monitor", days):
             while days_done(plant, "predict") <= day:
                 time.sleep(0.2)
             monitor(store, settings, now=FIRST_DAY + (day + 1) * DAY)
-
-    with_session(plant, work)
 
 
 def days_to_do(plant: Plant, job: str, days: int) -> Iterator[int]:
