@@ -32,8 +32,9 @@ class ForestSettings(Section):
     features_per_split: str = Field("auto", description="auto, all, onethird, sqrt, log2, a count or a share.")
     rows_per_tree: float = Field(1.0, gt=0, le=1)
     bins: int = Field(32, ge=2, le=512)
-    impurity: Literal["gini", "entropy"] = Field(
-        "gini", description="The classifier's random forest only; see docs/cmapss.md for when entropy ranks better."
+    impurity: Literal["gini", "entropy", "variance"] = Field(
+        "gini",
+        description="The classifier's random forest only; see docs/models.md for when entropy or variance ranks better.",
     )
     learning_rate: float = Field(0.1, gt=0, le=1, description="Gradient-boosted trees only.")
 

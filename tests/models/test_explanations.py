@@ -13,7 +13,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from turbine_health.errors import DataError
-from turbine_health.model_settings import ForestSettings
 from turbine_health.models.explanations import with_reasons
 from turbine_health.models.forest_paths import ForestPaths, forest_paths
 from turbine_health.models.forests import LABEL, WEIGHT, classifier, preparation
@@ -38,9 +37,11 @@ def labelled(spark: SparkSession) -> DataFrame:
     ).withColumn("oil_temp_c__mean_24h", missing).cache()  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["random_forest", "gradient_boosted"])
+@pytest.fixture(scope="module", params=["gini", "variance", "boosted"])
 def model(request: pytest.FixtureRequest, labelled: DataFrame) -> PipelineModel:
-    settings = ModelSettings(kind=request.param, classifier=ForestSettings(trees=8, depth=5))
+    forest_settings = {"trees": 8, "depth": 5, **({} if request.param == "boosted" else {"impurity": request.param})}
+    kind = "gradient_boosted" if request.param == "boosted" else "random_forest"
+    settings = ModelSettings.model_validate({"kind": kind, "classifier": forest_settings})
     prepared = preparation(FEATURES, with_gaps=["oil_temp_c__mean_24h"]).fit(labelled)
     forest = classifier(settings).fit(prepared.transform(labelled))
     return PipelineModel([*prepared.stages, forest])
@@ -103,8 +104,9 @@ def test_a_pipeline_without_a_forest_is_refused() -> None:
 
 
 def _scored(rows: DataFrame, model: PipelineModel) -> DataFrame:
-    share = F.element_at(vector_to_array(F.col("probability")), 2)
-    return model.transform(rows).select("id", *FEATURES, share.alias("raw_score"))
+    scored = model.transform(rows)
+    share = F.element_at(vector_to_array(F.col("probability")), 2) if "probability" in scored.columns else F.col("prediction")
+    return scored.select("id", *FEATURES, share.alias("raw_score"))
 
 
 def _explained(rows: DataFrame, model: PipelineModel, most: int = 5) -> DataFrame:

@@ -17,11 +17,15 @@ import numpy.typing as npt
 from pyspark import SparkContext
 from pyspark.ml import PipelineModel
 from pyspark.ml.classification import GBTClassificationModel, RandomForestClassificationModel
+from pyspark.ml.regression import RandomForestRegressionModel
 
 from turbine_health.errors import DataError
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int32]
+
+# What `forests.classifier` grows.
+CLASSIFIERS = (RandomForestClassificationModel, RandomForestRegressionModel, GBTClassificationModel)
 
 
 @dataclass(frozen=True)
@@ -89,13 +93,14 @@ def forest_paths(model: PipelineModel) -> ForestPaths:
     Raises:
         DataError: The pipeline holds no forest for two classes.
     """
-    forests = [s for s in model.stages if isinstance(s, RandomForestClassificationModel | GBTClassificationModel)]
+    forests = [stage for stage in model.stages if isinstance(stage, CLASSIFIERS)]
     if len(forests) != 1:
         raise DataError(f"the pipeline holds {len(forests)} classifying forests, reasons need one")
     (forest,) = forests
     is_boosted = isinstance(forest, GBTClassificationModel)
     weights = list(forest.treeWeights) if is_boosted else [1 / len(forest.trees)] * len(forest.trees)
-    trees = [_tree_arrays(nodes, is_boosted) for nodes in _nodes_of_trees(forest)]
+    votes = isinstance(forest, RandomForestClassificationModel)
+    trees = [_tree_arrays(nodes, votes) for nodes in _nodes_of_trees(forest)]
     starts = np.cumsum([0] + [len(tree["value"]) for tree in trees])[:-1]
     return ForestPaths(
         slot=np.concatenate([tree["slot"] for tree in trees]).astype(np.int32),
@@ -127,7 +132,7 @@ def _nodes_of_trees(forest: Any) -> Iterator[list[dict[str, Any]]]:
         yield json.loads(mapper.writeValueAsString(builder.build(tree._java_obj.rootNode(), 0)._1()))
 
 
-def _tree_arrays(nodes: Sequence[dict[str, Any]], is_boosted: bool) -> dict[str, npt.NDArray[Any]]:
+def _tree_arrays(nodes: Sequence[dict[str, Any]], votes: bool) -> dict[str, npt.NDArray[Any]]:
     own = np.arange(len(nodes))
     left = np.array([node["leftChild"] for node in nodes])
     right = np.array([node["rightChild"] for node in nodes])
@@ -137,7 +142,7 @@ def _tree_arrays(nodes: Sequence[dict[str, Any]], is_boosted: bool) -> dict[str,
         "threshold": np.array([(node["split"]["leftCategoriesOrThreshold"] or [0.0])[0] for node in nodes]),
         "left": np.where(is_leaf, own, left),
         "right": np.where(is_leaf, own, right),
-        "value": np.array([node["prediction"] if is_boosted else _share_of_ones(node["impurityStats"]) for node in nodes]),
+        "value": np.array([_share_of_ones(node["impurityStats"]) if votes else node["prediction"] for node in nodes]),
     }
 
 

@@ -53,13 +53,19 @@ def one_per_lookback(with_gaps: Sequence[str]) -> list[str]:
     return list(first.values())
 
 
-def classifier(settings: ModelSettings, *, share_of_trees: float = 1.0) -> RandomForestClassifier | GBTClassifier:
-    """Unfitted: `features`, `failure_within_7d` and `_weight` → `probability`."""
+def classifier(settings: ModelSettings, *, share_of_trees: float = 1.0) -> Estimator[Any]:
+    """Unfitted: `features`, `failure_within_7d` and `_weight` → `probability`, or `prediction` with `impurity: variance`.
+
+    The variance of a label of 0 and 1 is half its Gini impurity, so regression trees make the same splits. But MLlib (until
+    4.3, SPARK-34591) joins leaves that vote for the same class, which levels the shares by which windows are ranked.
+    """
     forest = _smaller(settings.classifier, share_of_trees)
-    shared: dict[str, Any] = {"labelCol": LABEL, "predictionCol": "predicted_class", **_tree_params(forest, settings)}
+    shared: dict[str, Any] = {"labelCol": LABEL, **_tree_params(forest, settings)}
     if settings.kind == "gradient_boosted":
-        return GBTClassifier(**shared, maxIter=forest.trees, stepSize=forest.learning_rate)
-    return RandomForestClassifier(**shared, numTrees=forest.trees, impurity=forest.impurity)
+        return GBTClassifier(**shared, predictionCol="predicted_class", maxIter=forest.trees, stepSize=forest.learning_rate)
+    if forest.impurity == "variance":
+        return RandomForestRegressor(**shared, numTrees=forest.trees)
+    return RandomForestClassifier(**shared, predictionCol="predicted_class", numTrees=forest.trees, impurity=forest.impurity)
 
 
 def regressor(settings: ModelSettings, *, share_of_trees: float = 1.0) -> Estimator[Any]:
