@@ -104,9 +104,8 @@ def test_a_pipeline_without_a_forest_is_refused() -> None:
 
 
 def _scored(rows: DataFrame, model: PipelineModel) -> DataFrame:
-    scored = model.transform(rows)
-    share = F.element_at(vector_to_array(F.col("probability")), 2) if "probability" in scored.columns else F.col("prediction")
-    return scored.select("id", *FEATURES, share.alias("raw_score"))
+    share = F.element_at(vector_to_array(F.col("probability")), 2)
+    return model.transform(rows).select("id", *FEATURES, share.alias("raw_score"))
 
 
 def _explained(rows: DataFrame, model: PipelineModel, most: int = 5) -> DataFrame:

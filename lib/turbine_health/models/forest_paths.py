@@ -20,6 +20,7 @@ from pyspark.ml.classification import GBTClassificationModel, RandomForestClassi
 from pyspark.ml.regression import RandomForestRegressionModel
 
 from turbine_health.errors import DataError
+from turbine_health.models.forests import stages_of
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int32]
@@ -93,7 +94,7 @@ def forest_paths(model: PipelineModel) -> ForestPaths:
     Raises:
         DataError: The pipeline holds no forest for two classes.
     """
-    forests = [stage for stage in model.stages if isinstance(stage, CLASSIFIERS)]
+    forests = [stage for stage in stages_of(model) if isinstance(stage, CLASSIFIERS)]
     if len(forests) != 1:
         raise DataError(f"the pipeline holds {len(forests)} classifying forests, reasons need one")
     (forest,) = forests

@@ -54,18 +54,28 @@ def one_per_lookback(with_gaps: Sequence[str]) -> list[str]:
 
 
 def classifier(settings: ModelSettings, *, share_of_trees: float = 1.0) -> Estimator[Any]:
-    """Unfitted: `features`, `failure_within_7d` and `_weight` → `probability`, or `prediction` with `impurity: variance`.
-
-    The variance of a label of 0 and 1 is half its Gini impurity, so regression trees make the same splits. But MLlib (until
-    4.3, SPARK-34591) joins leaves that vote for the same class, which levels the shares by which windows are ranked.
-    """
+    """Unfitted: `features`, `failure_within_7d` and `_weight` → `probability`."""
     forest = _smaller(settings.classifier, share_of_trees)
     shared: dict[str, Any] = {"labelCol": LABEL, **_tree_params(forest, settings)}
     if settings.kind == "gradient_boosted":
         return GBTClassifier(**shared, predictionCol="predicted_class", maxIter=forest.trees, stepSize=forest.learning_rate)
     if forest.impurity == "variance":
-        return RandomForestRegressor(**shared, numTrees=forest.trees)
+        return _regression_trees_on_label(RandomForestRegressor(**shared, numTrees=forest.trees))
     return RandomForestClassifier(**shared, predictionCol="predicted_class", numTrees=forest.trees, impurity=forest.impurity)
+
+
+def _regression_trees_on_label(trees: RandomForestRegressor) -> Pipeline:
+    """A forest for two classes whose leaves stay apart: the mean of a label of 0 and 1 is the share of ones.
+
+    The variance of such a label is half its Gini impurity, so the splits are the same. But MLlib's classifier (until 4.3,
+    SPARK-34591) joins sister leaves that vote for the same class, which levels the shares by which windows are ranked.
+    """
+    failing, healthy = "_failing_share", "_healthy_share"
+    if trees.getFeatureSubsetStrategy() == "auto":
+        trees.setFeatureSubsetStrategy("sqrt")  # what `auto` is for a classifier; for a regressor it is a third
+    complement = SQLTransformer(statement=f"SELECT *, 1 - {failing} AS {healthy} FROM __THIS__")
+    assemble = VectorAssembler(inputCols=[healthy, failing], outputCol="probability")
+    return Pipeline(stages=[trees.setPredictionCol(failing), complement, assemble])
 
 
 def regressor(settings: ModelSettings, *, share_of_trees: float = 1.0) -> Estimator[Any]:
@@ -110,12 +120,19 @@ class TreesAfterLinearAnswers(Estimator[PipelineModel]):
 
 def kind_of_trees(estimator: Estimator[Any]) -> str:
     """Class name of what `classifier` or `regressor` grows, such as `RandomForestRegressor`."""
+    if isinstance(estimator, Pipeline):
+        return type(estimator.getStages()[0]).__name__
     return type(estimator.trees if isinstance(estimator, TreesAfterLinearAnswers) else estimator).__name__
+
+
+def stages_of(model: Transformer) -> list[Any]:
+    """The steps of a fitted pipeline, those of pipelines within it among them; a model alone is one."""
+    return [step for stage in model.stages for step in stages_of(stage)] if isinstance(model, PipelineModel) else [model]
 
 
 def feature_gains(model: Transformer) -> list[float]:
     """Share of the gain by place of the vector; linear answers, where the trees got them, come last."""
-    trees: Any = model.stages[-1] if isinstance(model, PipelineModel) else model
+    (trees,) = [stage for stage in stages_of(model) if hasattr(stage, "featureImportances")]
     return [float(gain) for gain in trees.featureImportances.toArray()]
 
 

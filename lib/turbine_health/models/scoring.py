@@ -31,9 +31,8 @@ def with_raw_score(rows: DataFrame, model: Transformer | PipelineModel) -> DataF
     Returns:
         `rows` plus `raw_score`, 0 to 1.
     """
-    scored = model.transform(rows)
-    share = F.element_at(vector_to_array(F.col("probability")), 2) if "probability" in scored.columns else F.col("prediction")
-    return scored.select(*rows.columns, F.round(share, SCORE_DIGITS).alias("raw_score"))
+    share = F.element_at(vector_to_array(F.col("probability")), 2)
+    return model.transform(rows).select(*rows.columns, F.round(share, SCORE_DIGITS).alias("raw_score"))
 
 
 def with_raw_days(rows: DataFrame, model: Transformer | PipelineModel) -> DataFrame:

@@ -21,7 +21,16 @@ from turbine_health.models.events import (
     inspections,
     totals_by_threshold,
 )
-from turbine_health.models.forests import LABEL, WEIGHT, class_weight, classifier, healthy_share_kept, is_kept
+from turbine_health.models.forests import (
+    LABEL,
+    WEIGHT,
+    class_weight,
+    classifier,
+    feature_gains,
+    healthy_share_kept,
+    is_kept,
+    kind_of_trees,
+)
 from turbine_health.models.gate import Verdict, cannot_be_compared, judge, suspected_leak
 from turbine_health.models.learning_curve import failure_learning_curve
 from turbine_health.models.preparation import FittedPipeline
@@ -102,7 +111,7 @@ def train_failure_head(held: TrainingSet, run: TrackedRun, tracker: Tracker) -> 
     test = scored.where(F.col(VIEW) == TEST_VIEW)
     return FailureHead(
         model=held.preparation.pipeline_with(forest, last_stage),
-        model_type=type(estimator).__name__,
+        model_type=kind_of_trees(estimator),
         serving=_serving(held, threshold, calibration),
         judging=judging,
         test=test,
@@ -111,7 +120,7 @@ def train_failure_head(held: TrainingSet, run: TrackedRun, tracker: Tracker) -> 
         curve=curve,
         by_turbine=costliest_turbines(test, VIEW, settings.labels.horizon_days, settings.features.every_hours, settings.costs),
         learning=learning,
-        importance=held.importance(forest.featureImportances.toArray()),
+        importance=held.importance(feature_gains(forest)),
         not_compared=not_compared,
     )
 
