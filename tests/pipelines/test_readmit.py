@@ -144,7 +144,8 @@ def test_a_batch_that_broke_off_balances_though_its_rows_were_written_again_sinc
     assert landing.codes() == [("T08,n/a,8,60", ["unreadable_time"])]
 
 
-def test_rows_that_a_broken_batch_has_written_again_are_not_accounted_for_in_its_name(landing, monkeypatch):
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_rows_that_a_batch_has_written_again_are_accounted_for_once(landing, monkeypatch, is_finished):
     landing.source = ONLY_T07
     landing.write("a.csv", *steps("T07", "2024-01-01", range(3)), "T08,2024-01-01 01:00:00,8,60")
     landing.ingest()
@@ -155,15 +156,20 @@ def test_rows_that_a_broken_batch_has_written_again_are_not_accounted_for_in_its
             readmit(landing.store, landing.settings)
     # The reading at 01:00 is no longer the first of its turbine, so its flags are written again.
     landing.write("b.csv", "T08,2024-01-01 00:50:00,8,60")
-    with monkeypatch.context() as patched:
-        patched.setattr(ingest_batch, "write_changed_hours", broken)
-        with pytest.raises(TableError, match="the power went out"):
-            landing.ingest()
+    if is_finished:
+        landing.ingest()
+    else:
+        with monkeypatch.context() as patched:
+            patched.setattr(ingest_batch, "write_changed_hours", broken)
+            with pytest.raises(TableError, match="the power went out"):
+                landing.ingest()
     readmit(landing.store, landing.settings)
     landing.ingest()
     assert sums(landing) == (5, 5, 0, 0)
     runs = landing.store.read(INGEST_RUNS).groupBy("run_id").count()
     assert {row["count"] for row in runs.collect()} == {1}
+    hours = landing.store.read(CHANGED_HOURS).where("asset_id = 'T08'").select("hour_start").distinct()
+    assert hours.count() == 2
 
 
 def test_rows_of_a_batch_that_broke_off_wait_until_ingest_has_repeated_it(landing, monkeypatch):

@@ -12,11 +12,13 @@ from pyspark.sql import functions as F
 from turbine_health.io.delta import TableStore, Transaction
 from turbine_health.settings import Settings
 from turbine_health.sources import Source
-from turbine_health.tables import Table, sensor_readings
+from turbine_health.tables import INGEST_RUNS, Table, sensor_readings
 from turbine_health.transforms.health import Reach
 
 # Rows that are in silver already stand behind every file of the batch.
 BEFORE_ALL_FILES = -1
+# What the names of readmissions begin with.
+READMISSION = "readmit-"
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,21 @@ def neighbours_of(received: Received) -> DataFrame | None:
         .transform(_with_file_order, received.file_orders)
     )
     return None if neighbours.isEmpty() else neighbours
+
+
+def with_unaccounted_run(silver: DataFrame, store: TableStore) -> DataFrame:
+    """Add `_unaccounted_run`, the readmission that moved a row and was killed before its account. Grain: as `silver`."""
+    moved_by, is_accounted = F.col("_run_id"), F.col("_is_accounted")
+    accounts = accounted_runs(store).where(F.col("_run_id").startswith(READMISSION)).withColumn("_is_accounted", F.lit(True))
+    unaccounted = F.when(moved_by.startswith(READMISSION) & is_accounted.isNull(), moved_by)
+    joined = silver.join(F.broadcast(accounts), on="_run_id", how="left")
+    return joined.withColumn("_unaccounted_run", unaccounted).drop("_is_accounted")
+
+
+def accounted_runs(store: TableStore) -> DataFrame:
+    """`_run_id` of the batches and readmissions that are in `ops.ingest_runs`."""
+    runs = store.read(INGEST_RUNS) if store.exists(INGEST_RUNS) else store.empty(INGEST_RUNS)
+    return runs.select(F.col("run_id").alias("_run_id"))
 
 
 def _with_file_order(rows: DataFrame, file_orders: DataFrame | None) -> DataFrame:

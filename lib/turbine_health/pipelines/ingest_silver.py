@@ -9,7 +9,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from turbine_health.pipelines.ingest_received import Received
+from turbine_health.pipelines.ingest_received import Received, with_unaccounted_run
 from turbine_health.pipelines.ingest_superseded import Superseded
 from turbine_health.transforms.flags import value_flags
 from turbine_health.transforms.health import with_health_flags
@@ -80,16 +80,17 @@ def _as_candidates(received: Received) -> DataFrame:
         F.lit(received.source.name).alias("_source"), F.lit(None).cast("string").alias("_source_file"),
         "_source_row", "_ingested_at",
         F.lit(True).alias("is_new"), F.lit(False).alias("is_settled"), F.array().cast("array<string>").alias("_old_flags"),
+        F.lit(None).cast("string").alias("_unaccounted_run"),
     )  # fmt: skip
 
 
 def _neighbours_as_candidates(received: Received, neighbours: DataFrame) -> DataFrame:
     kept_flags = F.array_join(value_flags("quality_flags"), SEPARATOR)
-    return neighbours.select(
+    return neighbours.transform(with_unaccounted_run, received.store).select(
         "asset_id", "event_time", *received.settings.signal_names,
         kept_flags.alias("_value_flags"), "_file_order",
         "_source", "_source_file", "_source_row", "_ingested_at",
-        F.lit(False).alias("is_new"), "is_settled", F.col("quality_flags").alias("_old_flags"),
+        F.lit(False).alias("is_new"), "is_settled", F.col("quality_flags").alias("_old_flags"), "_unaccounted_run",
     )  # fmt: skip
 
 
@@ -99,7 +100,8 @@ def _as_silver(received: Received, flagged: DataFrame) -> DataFrame:
     return flagged.join(F.broadcast(files), on="_file_order", how="left").withColumns({
         "_source_file": F.coalesce("_source_file", "_file_of_batch"),
         "quality_flags": as_array(flags),
-        "_run_id": F.lit(received.run_id),
+        # A row that a killed readmission moved goes on bearing its name: the next one accounts for it.
+        "_run_id": F.coalesce("_unaccounted_run", F.lit(received.run_id)),
     })  # fmt: skip
 
 

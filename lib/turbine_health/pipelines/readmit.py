@@ -15,7 +15,13 @@ from turbine_health.pipelines.bronze_layouts import keys_in_bronze, layouts_in_b
 from turbine_health.pipelines.ingest import prepare_silver
 from turbine_health.pipelines.ingest_batch import write_changed_hours
 from turbine_health.pipelines.ingest_lives import update_lives
-from turbine_health.pipelines.ingest_received import Received, neighbours_of
+from turbine_health.pipelines.ingest_received import (
+    READMISSION,
+    Received,
+    accounted_runs,
+    neighbours_of,
+    with_unaccounted_run,
+)
 from turbine_health.pipelines.ingest_silver import write_silver
 from turbine_health.pipelines.ingest_superseded import find_superseded
 from turbine_health.settings import Settings
@@ -78,43 +84,25 @@ def _readmit_source(store: TableStore, settings: Settings, source: Source) -> Re
 def _waiting(store: TableStore, source: Source) -> DataFrame:
     """Rows of quarantine to judge again. Those of a batch without an account are left to ingest, which repeats it."""
     rows = store.read(QUARANTINE).where((F.col("_source") == source.name) & ~_is_superseded())
-    return rows.join(F.broadcast(_accounted(store)), on="_run_id", how="left_semi")
+    return rows.join(F.broadcast(accounted_runs(store)), on="_run_id", how="left_semi")
 
 
 def _held(store: TableStore, settings: Settings, waiting: DataFrame) -> DataFrame:
-    """Waiting rows that silver holds already, from a run that was killed: `PROVENANCE`, key, `_moved_by`, `_is_unaccounted`."""
-    silver = store.read(sensor_readings(settings.signal_names)).select(
-        *PROVENANCE, "asset_id", "event_time", F.col("_run_id").alias("_moved_by")
-    )
-    accounted = _accounted(store).select(F.col("_run_id").alias("_moved_by"), F.lit(True).alias("_is_accounted"))
-    return (
-        silver.join(waiting.select(*PROVENANCE), on=list(PROVENANCE), how="left_semi")
-        .join(F.broadcast(accounted), on="_moved_by", how="left")
-        .withColumn("_is_unaccounted", F.col("_is_accounted").isNull())
-        .drop("_is_accounted")
-    )
+    """Waiting rows that silver holds already, from a run that was killed: `PROVENANCE`, key, `_unaccounted_run`."""
+    silver = store.read(sensor_readings(settings.signal_names)).select(*PROVENANCE, "asset_id", "event_time", "_run_id")
+    held = silver.join(waiting.select(*PROVENANCE), on=list(PROVENANCE), how="left_semi")
+    return held.transform(with_unaccounted_run, store).drop("_run_id")
 
 
 def _account_for(received: Received, held: DataFrame) -> Counter[str]:
-    """Note the hours of rows that killed runs moved and did not account for. Returns how many, by run.
-
-    Rows whose flags ingest has written again since bear the name of its batch, which has an account of its own to come:
-    they count as this run's.
-    """
-    is_of_readmission = F.col("_moved_by").startswith(_prefix(received.source))
-    moved_by = F.when(is_of_readmission, F.col("_moved_by")).otherwise(received.run_id)
-    rows = held.where("_is_unaccounted").withColumn("_moved_by", moved_by).persist()
+    """Note the hours of rows that killed runs moved and did not account for. Returns how many, by run."""
+    rows = held.where(F.col("_unaccounted_run").isNotNull()).persist()
     hours = rows.select("asset_id", F.date_trunc("HOUR", "event_time").alias("hour_start")).distinct()
-    moved = Counter({row["_moved_by"]: row["count"] for row in rows.groupBy("_moved_by").count().collect()})
+    moved = Counter({row["_unaccounted_run"]: row["count"] for row in rows.groupBy("_unaccounted_run").count().collect()})
     if moved:
         received.store.append(hours.withColumn("run_id", F.lit(received.run_id)), CHANGED_HOURS)
     rows.unpersist()
     return moved
-
-
-def _accounted(store: TableStore) -> DataFrame:
-    runs = store.read(INGEST_RUNS) if store.exists(INGEST_RUNS) else store.empty(INGEST_RUNS)
-    return runs.select(F.col("run_id").alias("_run_id"))
 
 
 def _received(store: TableStore, settings: Settings, source: Source, waiting: DataFrame, started: datetime) -> Received:
@@ -190,7 +178,7 @@ def _superseded_since(store: TableStore, source: Source) -> dict[str, tuple[int,
     rows = (
         store.read(QUARANTINE)
         .where(F.col("_run_id").startswith(_prefix(source)) & _is_superseded())
-        .join(F.broadcast(_accounted(store)), on="_run_id", how="left_anti")
+        .join(F.broadcast(accounted_runs(store)), on="_run_id", how="left_anti")
         .groupBy("_run_id")
         .agg(F.count_if(stamp != F.col("_run_id")), F.count_if(stamp == F.col("_run_id")))
     )
@@ -198,7 +186,7 @@ def _superseded_since(store: TableStore, source: Source) -> dict[str, tuple[int,
 
 
 def _prefix(source: Source) -> str:
-    return f"readmit-{source.name}-"
+    return f"{READMISSION}{source.name}-"
 
 
 def _is_superseded() -> Column:
