@@ -85,7 +85,7 @@ def duckdb_raw(readings: Path, out: Path) -> None:
     import duckdb
 
     windows = ", ".join(
-        f"w{h} AS (PARTITION BY asset_id ORDER BY at RANGE BETWEEN INTERVAL {h} HOURS PRECEDING"
+        f"w{h} AS (PARTITION BY asset_id ORDER BY moment RANGE BETWEEN INTERVAL {h} HOURS PRECEDING"
         " AND INTERVAL 1 MICROSECOND PRECEDING)"
         for h in HOURS
     )
@@ -96,10 +96,10 @@ def duckdb_raw(readings: Path, out: Path) -> None:
     database.sql(
         "COPY (WITH spans AS (SELECT asset_id, date_trunc('hour', min(event_time)) AS a,"
         " date_trunc('hour', max(event_time)) AS b FROM readings GROUP BY asset_id),"
-        " grid AS (SELECT asset_id, unnest(generate_series(a, b, INTERVAL 1 HOUR)) + INTERVAL 1 HOUR AS at FROM spans),"
-        f" rows AS (SELECT asset_id, event_time AS at, false AS is_grid, {', '.join(SIGNALS)} FROM readings"
-        f" UNION ALL SELECT asset_id, at, true, {nulls} FROM grid),"
-        f" framed AS (SELECT asset_id, at AS window_end, is_grid, {features_sql('OVER w{hours}', **RAW_FRAMES)} FROM rows"
+        " grid AS (SELECT asset_id, unnest(generate_series(a, b, INTERVAL 1 HOUR)) + INTERVAL 1 HOUR AS moment FROM spans),"
+        f" rows AS (SELECT asset_id, event_time AS moment, false AS is_grid, {', '.join(SIGNALS)} FROM readings"
+        f" UNION ALL SELECT asset_id, moment, true, {nulls} FROM grid),"
+        f" framed AS (SELECT asset_id, moment AS window_end, is_grid, {features_sql('OVER w{hours}', **RAW_FRAMES)} FROM rows"
         f" WINDOW {windows}) SELECT * EXCLUDE (is_grid) FROM framed WHERE is_grid) TO '{out}' (FORMAT parquet)"
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pyspark.sql.types import LongType, StructType
 
-from turbine_health.tables import COUNT, NUMBER, TEXT, TIME, Table, column
+from turbine_health.tables import COUNT, NUMBER, TEXT, TIME, Table, column, searched_by
 
 CELL_PARTS = (
     ("count", COUNT), ("mean", NUMBER), ("m2", NUMBER), ("min", NUMBER), ("max", NUMBER), ("first", NUMBER), ("last", NUMBER),
@@ -18,7 +18,8 @@ def signal_cells(signals: Sequence[str]) -> Table:
     values = [column(cell_column(name, part), kind, f"{part} of {name}") for name in signals for part, kind in CELL_PARTS]
     return Table(
         "gold", "signal_cells", StructType([*_CELL_KEYS, *values]), ("asset_id", "cell_start"), ("asset_id", "cell_start"),
-        signal_cells.__doc__ or "",
+        signal_cells.__doc__ or "", searched_by("asset_id", "cell_start"),
+        tuple(cell_column(name, part) for name in signals for part in ("mean", "m2")),
     )  # fmt: skip
 
 

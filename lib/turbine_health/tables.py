@@ -53,6 +53,7 @@ class Table:
     cluster_by: tuple[str, ...] = ()
     description: str = ""
     properties: tuple[tuple[str, str], ...] = ()
+    unrepeated: tuple[str, ...] = ()  # numbers of which hardly one comes twice
 
     @property
     def identifier(self) -> str:
@@ -88,7 +89,7 @@ def window_features(features: Sequence[str]) -> Table:
     schema = StructType([*_WINDOW_KEYS, *_features(features)])
     return Table(
         "gold", "window_features", schema, ("asset_id", "window_end"), ("asset_id", "window_end"),
-        window_features.__doc__ or "",
+        window_features.__doc__ or "", searched_by("asset_id", "window_end"), tuple(features),
     )  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def training_examples(features: Sequence[str]) -> Table:
     schema = StructType([*_WINDOW_KEYS, *_LABELS, *_features(features)])
     return Table(
         "gold", "training_examples", schema, ("asset_id", "window_end"), ("asset_id", "window_end"),
-        training_examples.__doc__ or "",
+        training_examples.__doc__ or "", searched_by("asset_id", "window_end"), tuple(features),
     )  # fmt: skip
 
 

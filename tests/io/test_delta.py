@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from threading import Timer
 
+import pyarrow.parquet as pq
 import pytest
 from predictions import risks
 from pyspark.errors import AnalysisException
@@ -13,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from turbine_health.io.delta import TableStore, Transaction
 from turbine_health.settings import load_settings
-from turbine_health.tables import CHANGED_HOURS, FAILURE_PREDICTIONS
+from turbine_health.tables import CHANGED_HOURS, FAILURE_PREDICTIONS, window_features
 
 
 @pytest.fixture
@@ -42,6 +43,23 @@ def test_the_same_rows_in_another_order_write_nothing_and_are_counted(store: Tab
     assert store.overwrite_if_changed(one, FAILURE_PREDICTIONS).rows == 2
     again = store.overwrite_if_changed(one.orderBy("window_end", ascending=False), FAILURE_PREDICTIONS)
     assert (again.version, again.rows) == (None, 2)
+
+
+def test_features_are_written_without_a_dictionary_and_turbines_with_one(store: TableStore) -> None:
+    feature = "rotor_speed_rpm__mean_24h"
+    windows = store.spark.range(1_000).selectExpr(
+        "'T01' AS asset_id", "timestamp_seconds(id * 3600) AS window_end", "1.0D AS coverage", "0.0D AS data_age_hours",
+        f"1 / (id + 1D) AS {feature}",
+    )  # fmt: skip
+    table = window_features([feature])
+    store.append(windows, table)
+    store.merge(windows.withColumn(feature, windows[feature] + 1), table)
+    files = list(Path(store.path(table)).glob("*.parquet"))
+    assert len(files) > 1
+    for file in files:
+        columns = {column.path_in_schema: column for column in _columns(file)}
+        assert columns["asset_id"].has_dictionary_page
+        assert not columns[feature].has_dictionary_page
 
 
 def test_a_value_that_moves_to_an_empty_neighbour_is_a_change(store: TableStore) -> None:
@@ -80,3 +98,8 @@ def test_a_folder_of_foreign_files_is_no_table(store: TableStore, monkeypatch: p
     (folder / "mine.txt").write_text("mine")
     with pytest.raises(AnalysisException, match="is not a Delta table"):
         store.create(CHANGED_HOURS)
+
+
+def _columns(file: Path) -> list[pq.ColumnChunkMetaData]:
+    group = pq.ParquetFile(file).metadata.row_group(0)
+    return [group.column(number) for number in range(group.num_columns)]

@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import Any
 
 from delta import exceptions as conflicts
@@ -19,6 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from turbine_health.errors import ConcurrentRunError, TableError
+from turbine_health.io.fingerprints import fingerprints
 from turbine_health.settings import StorageSettings
 from turbine_health.tables import Table, schema_differences
 
@@ -79,6 +79,7 @@ class TableStore:
     def __init__(self, spark: SparkSession, storage: StorageSettings) -> None:
         self.spark = spark
         self.storage = storage
+        self._spared: set[str] = set()
 
     def path(self, table: Table) -> str:
         """Folder or URI of the table."""
@@ -192,7 +193,7 @@ class TableStore:
         """Replace all rows, unless the table holds these very rows already; then no version is written."""
         rows = frame.select(*table.schema.names)
         if self.exists(table):
-            (count, fingerprint), old = _fingerprints(rows, self.read(table))
+            (count, fingerprint), old = fingerprints(rows, self.read(table))
             if (count, fingerprint) == old:
                 return WriteResult(version=None, rows=count)
         result = self.overwrite(rows, table)
@@ -215,6 +216,7 @@ class TableStore:
         if not self.exists(table):
             return self.append(frame, table, transaction)
         self._refuse_other_schema(frame, table, "cannot be written")
+        self._spare_dictionaries(table)
         before = self.version(table)
         on = " AND ".join([*(f"new.`{key}` = old.`{key}`" for key in table.keys), f"({within})"])
         merge = (
@@ -262,6 +264,7 @@ class TableStore:
     ) -> WriteResult:
         self._refuse_other_schema(frame, table, "cannot be written")
         self.create(table)
+        self._spare_dictionaries(table)
         before = self.version(table)
         writer = frame.select(*table.schema.names).write.format("delta").mode(mode).options(**options or {})
         if where is not None:
@@ -289,6 +292,17 @@ class TableStore:
                 where=self.path(table),
                 hint="build it anew in another storage.root, or use the version that wrote it",
             )
+
+    def _spare_dictionaries(self, table: Table) -> None:
+        """Tell Parquet, once, which columns need no dictionary.
+
+        It collects values for one until it notices that they do not repeat, more than half of the time of writing them.
+        In the session, for Delta hands on no option.
+        """
+        for name in table.unrepeated:
+            if name not in self._spared:
+                self.spark.conf.set(f"parquet.enable.dictionary#{name}", "false")
+                self._spared.add(name)
 
     def _begin(self, transaction: Transaction | None) -> None:
         if transaction is not None:
@@ -327,19 +341,3 @@ class TableStore:
     @property
     def _context(self) -> Any:
         return self.spark.sparkContext
-
-
-def _fingerprints(*frames: DataFrame) -> list[tuple[int, int]]:
-    """Of each frame the number of rows, and what is equal for equal rows in any order; in one job."""
-    tagged = [_hashes(frame).withColumn("side", F.lit(side)) for side, frame in enumerate(frames)]
-    sums = reduce(DataFrame.unionByName, tagged).groupBy("side").agg(F.count("*"), F.sum("hash")).collect()
-    found = {int(side): (int(rows), int(hashes)) for side, rows, hashes in sums}
-    return [found.get(side, (0, 0)) for side in range(len(frames))]
-
-
-def _hashes(frame: DataFrame) -> DataFrame:
-    # A null adds nothing to a hash: without saying which are null, a value could move to its neighbour unseen.
-    # As SQL, because a column of Python's costs a dozen calls of the JVM each.
-    names = [f"`{name.replace('`', '``')}`" for name in frame.columns]
-    nulls = ", ".join(f"if({name} IS NULL, '1', '0')" for name in names)
-    return frame.selectExpr(f"CAST(xxhash64({', '.join(names)}, concat({nulls})) AS DECIMAL(38, 0)) AS hash")

@@ -37,6 +37,9 @@ SESSION_CONF = {
     "spark.databricks.delta.snapshotPartitions": "2",
     # Spark looks 33 files or more up in a job of as many tasks as files, each dearer than its look-up.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
+    # The largest, which means no limit: looking whether a batch for Python is full would cost a sixth of writing one, for
+    # every row. Ten thousand of our rows, the other limit, are a few megabytes.
+    "spark.sql.execution.arrow.maxBytesPerBatch": "2147483647",
     # The JVM leaves methods of over 8,000 bytes uncompiled, and Spark generates such for wide tables.
     "spark.driver.extraJavaOptions": "-XX:-DontCompileHugeMethods",
     "spark.executor.extraJavaOptions": "-XX:-DontCompileHugeMethods",
