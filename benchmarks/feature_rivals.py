@@ -200,9 +200,9 @@ def spark_raw(spark: SparkSession, readings: Path, out: Path) -> None:
     spark.sql(
         "WITH spans AS (SELECT asset_id, date_trunc('hour', min(event_time)) AS a, date_trunc('hour', max(event_time)) AS b"
         " FROM readings GROUP BY asset_id),"
-        " grid AS (SELECT asset_id, explode(sequence(a, b, INTERVAL 1 HOUR)) + INTERVAL 1 HOUR AS at FROM spans),"
+        " grid AS (SELECT asset_id, explode(sequence(a, b, INTERVAL 1 HOUR)) AS hour FROM spans),"
         f" rows AS (SELECT asset_id, unix_micros(event_time) AS at, false AS is_grid, {', '.join(SIGNALS)} FROM readings"
-        f" UNION ALL SELECT asset_id, unix_micros(at), true, {nulls} FROM grid),"
+        f" UNION ALL SELECT asset_id, unix_micros(hour + INTERVAL 1 HOUR), true, {nulls} FROM grid),"
         f" framed AS (SELECT asset_id, timestamp_micros(at) AS window_end, is_grid,"
         f" {features_sql('OVER w{hours}', **RAW_FRAMES)} FROM rows WINDOW {windows}) SELECT * FROM framed WHERE is_grid"
     ).drop("is_grid").write.parquet(str(out))

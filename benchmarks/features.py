@@ -107,15 +107,19 @@ def _ours(store: TableStore) -> None:
 
 
 def compare(work: Path, load: str) -> None:
-    """Largest difference of every rival's features to ours, relative to the largest reading of the window.
+    """Largest difference of every rival's features to ours, relative to the largest reading of the turbine.
 
-    Not relative to the value: sums of squares leave 1e-8 where a sensor stood still and the spread is 0. Spreads are
-    compared squared, as that is what the rivals' formula sums.
+    Not relative to the value: sums of squares leave 1e-8 where a sensor stood still and the spread is 0, and a running
+    sum that readings enter and leave keeps some 1e-12 of the largest that passed. Spreads are compared squared, as that
+    is what the rivals' formula sums.
     """
     database = duckdb.connect()
     database.sql("SET TimeZone = 'UTC'")
     files = DeltaTable(str(work / load / "ours" / "gold" / "window_features")).file_uris()
+    of_longest = {s: (f"{s}__min_{HOURS[-1]}h", f"{s}__max_{HOURS[-1]}h") for s in SIGNALS}
+    largest = ", ".join(f"max(greatest(abs({low}), abs({high}), 1e-300)) AS {s}" for s, (low, high) in of_longest.items())
     database.sql(f"CREATE VIEW ours AS SELECT * FROM read_parquet({[uri.removeprefix('file://') for uri in files]})")
+    database.sql(f"CREATE TABLE largest AS SELECT asset_id, {largest} FROM ours GROUP BY asset_id")
     names = [f"{s}__{statistic}_{h}h" for s in SIGNALS for statistic in STATISTICS for h in HOURS]
     gaps = ", ".join(f"max({_gap(name)}) AS {name}" for name in names)
     only_one = " + ".join(f"count(*) FILTER ((o.{name} IS NULL) <> (t.{name} IS NULL))" for name in names)
@@ -125,6 +129,7 @@ def compare(work: Path, load: str) -> None:
         frame = database.sql(
             f"SELECT count(*) AS windows, {unmatched} AS unmatched, {only_one} AS only_one, {gaps} FROM ours o"
             f" FULL JOIN {theirs} t ON o.asset_id = t.asset_id AND o.window_end = t.window_end::TIMESTAMPTZ"
+            " LEFT JOIN largest ON largest.asset_id = o.asset_id"
         ).df()
         worst = frame[names].T[0].fillna(0).sort_values()
         found = {name: int(frame[name][0]) for name in ("windows", "unmatched", "only_one")}
@@ -138,9 +143,7 @@ def is_equal(result: dict[str, float]) -> bool:
 
 
 def _gap(name: str) -> str:
-    signal, _, rest = name.partition("__")
-    hours = rest.rpartition("_")[2]
-    largest = f"greatest(abs(o.{signal}__min_{hours}), abs(o.{signal}__max_{hours}), 1e-300)"
+    largest = f"largest.{name.partition('__')[0]}"
     if "__std_" in name:
         return f"abs(o.{name} * o.{name} - t.{name} * t.{name}) / ({largest} * {largest})"
     return f"abs(o.{name} - t.{name}) / {largest}"

@@ -40,9 +40,9 @@ SESSION_CONF = {
     # The largest, which means no limit: looking whether a batch for Python is full would cost a sixth of writing one, for
     # every row. Ten thousand of our rows, the other limit, are a few megabytes.
     "spark.sql.execution.arrow.maxBytesPerBatch": "2147483647",
-    # The JVM leaves methods of over 8,000 bytes uncompiled, and Spark generates such for wide tables.
-    "spark.driver.extraJavaOptions": "-XX:-DontCompileHugeMethods",
-    "spark.executor.extraJavaOptions": "-XX:-DontCompileHugeMethods",
+    # The JVM leaves methods of over 8,000 bytes uncompiled, and Spark generates such for wide tables; of a stage that
+    # would be one it now generates small ones.
+    "spark.sql.codegen.hugeMethodLimit": "8000",
     "spark.ui.showConsoleProgress": "false",
 }
 
