@@ -17,6 +17,8 @@ _MODEL = [
 
 # Means are told to so many digits: the last bits of a sum depend on the order in which a cluster adds it up.
 MEAN_DIGITS = 9
+# Stands for a turbine where a row tells of all of them.
+WHOLE_FLEET = "all"
 
 ALERT_EPISODES = Table(
     "gold", "alert_episodes",

@@ -16,10 +16,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.feature_tables import cell_column
-from turbine_health.monitor_tables import FEATURE_DRIFT, MEAN_DIGITS
+from turbine_health.monitor_tables import FEATURE_DRIFT, MEAN_DIGITS, WHOLE_FLEET
 from turbine_health.settings import DriftSettings
 
-WHOLE_FLEET = "all"
 # A median of fewer turbines is moved by the very one that is compared with it.
 FEWEST_PEERS = 3
 # Days of the very same value, by which a signal that used to move is called frozen.

@@ -7,12 +7,16 @@ from collections.abc import Collection
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from turbine_health.monitor_tables import MEAN_DIGITS, PREDICTION_OUTCOMES, REALISED_METRICS, UNWARNED_FAILURES
+from turbine_health.monitor_tables import (
+    MEAN_DIGITS,
+    PREDICTION_OUTCOMES,
+    REALISED_METRICS,
+    UNWARNED_FAILURES,
+    WHOLE_FLEET,
+)
 from turbine_health.settings import LabelSettings
 from turbine_health.transforms.episodes import main_reason
 from turbine_health.transforms.labels import SECONDS_PER_DAY, days_between, to_training_examples
-
-WHOLE_FLEET = "all"
 
 
 def to_outcomes(

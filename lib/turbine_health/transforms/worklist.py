@@ -5,9 +5,8 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from turbine_health.monitor_tables import FLEET_STATUS, MAINTENANCE_WORKLIST, RECOMMENDATIONS
+from turbine_health.monitor_tables import FLEET_STATUS, MAINTENANCE_WORKLIST, RECOMMENDATIONS, WHOLE_FLEET
 from turbine_health.settings import CostSettings, DriftSettings
-from turbine_health.transforms.drift import WHOLE_FLEET
 from turbine_health.transforms.served import to_newest
 
 DAYS_LOOKED_BACK = 30
