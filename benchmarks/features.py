@@ -213,6 +213,7 @@ def run_each(work: Path, load: str, rivals: list[str], limit_minutes: float) -> 
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60 * limit_minutes, check=False)
         except subprocess.TimeoutExpired:
             _keep(work, load, name, {"stopped_after_minutes": limit_minutes})
+            _remove(work / load / f"{name}.parquet")
             continue
         failed = {"failed_with": done.returncode}
         _keep(work, load, name, failed if done.returncode else json.loads(done.stdout.splitlines()[-1]))

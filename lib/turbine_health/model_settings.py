@@ -33,8 +33,8 @@ class ForestSettings(Section):
     rows_per_tree: float = Field(1.0, gt=0, le=1)
     bins: int = Field(32, ge=2, le=512)
     impurity: Literal["gini", "entropy", "variance"] = Field(
-        "gini",
-        description="The classifier's random forest only; see docs/models.md for when entropy or variance ranks better.",
+        "variance",
+        description="The classifier's random forest only; see docs/models.md for what they are and which ranks better.",
     )
     learning_rate: float = Field(0.1, gt=0, le=1, description="Gradient-boosted trees only.")
 
