@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from turbine_health.errors import DataError
 from turbine_health.models.explanations import with_reasons
 from turbine_health.models.forest_paths import ForestPaths, forest_paths
-from turbine_health.models.forests import LABEL, WEIGHT, classifier, preparation
+from turbine_health.models.forests import DAYS, LABEL, WEIGHT, classifier, preparation, regressor
 from turbine_health.settings import ModelSettings
 
 FEATURES = [
@@ -101,6 +101,14 @@ def test_reasons_survive_saving_and_loading(labelled: DataFrame, model: Pipeline
 def test_a_pipeline_without_a_forest_is_refused() -> None:
     with pytest.raises(DataError, match="0 classifying forests"):
         forest_paths(PipelineModel([]))
+
+
+def test_a_forest_for_the_days_left_gives_no_reasons(labelled: DataFrame) -> None:
+    settings = ModelSettings.model_validate({"regressor": {"trees": 2, "depth": 2}})
+    rows = preparation(FEATURES, with_gaps=[]).fit(labelled).transform(labelled)
+    days_left = regressor(settings).fit(rows.withColumn(DAYS, F.col("id").cast("double")))
+    with pytest.raises(DataError, match="0 classifying forests"):
+        forest_paths(PipelineModel([days_left]))
 
 
 def _scored(rows: DataFrame, model: PipelineModel) -> DataFrame:

@@ -20,13 +20,10 @@ from pyspark.ml.classification import GBTClassificationModel, RandomForestClassi
 from pyspark.ml.regression import RandomForestRegressionModel
 
 from turbine_health.errors import DataError
-from turbine_health.models.forests import stages_of
+from turbine_health.models.forests import FAILING_SHARE, stages_of
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int32]
-
-# What `forests.classifier` grows.
-CLASSIFIERS = (RandomForestClassificationModel, RandomForestRegressionModel, GBTClassificationModel)
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ def forest_paths(model: PipelineModel) -> ForestPaths:
     Raises:
         DataError: The pipeline holds no forest for two classes.
     """
-    forests = [stage for stage in stages_of(model) if isinstance(stage, CLASSIFIERS)]
+    forests = [stage for stage in stages_of(model) if _tells_classes(stage)]
     if len(forests) != 1:
         raise DataError(f"the pipeline holds {len(forests)} classifying forests, reasons need one")
     (forest,) = forests
@@ -113,6 +110,13 @@ def forest_paths(model: PipelineModel) -> ForestPaths:
         depth=max(tree.depth for tree in forest.trees),
         is_log_odds=is_boosted,
     )
+
+
+def _tells_classes(stage: Any) -> bool:
+    """Whether `forests.classifier` grew it; a forest for the days left is none."""
+    if isinstance(stage, RandomForestRegressionModel):
+        return bool(stage.getPredictionCol() == FAILING_SHARE)
+    return isinstance(stage, RandomForestClassificationModel | GBTClassificationModel)
 
 
 def _nodes_of_trees(forest: Any) -> Iterator[list[dict[str, Any]]]:

@@ -18,6 +18,8 @@ from turbine_health.tables import parse_feature_name
 FEATURES, WEIGHT = "features", "_weight"
 LABEL, DAYS = "failure_within_7d", "days_known"
 FILLED, MISSING = "_filled_", "_missing_"
+# What regression trees on the label answer; days are answered in another column.
+FAILING_SHARE = "_failing_share"
 
 # A median of so many windows is near enough, and an exact one of them costs the same on any fleet.
 SAMPLED_ROWS = 20_000
@@ -70,12 +72,12 @@ def _regression_trees_on_label(trees: RandomForestRegressor) -> Pipeline:
     The variance of such a label is half its Gini impurity, so the splits are the same. But MLlib's classifier (until 4.3,
     SPARK-34591) joins sister leaves that vote for the same class, which levels the shares by which windows are ranked.
     """
-    failing, healthy = "_failing_share", "_healthy_share"
+    healthy = "_healthy_share"
     if trees.getFeatureSubsetStrategy() == "auto":
         trees.setFeatureSubsetStrategy("sqrt")  # what `auto` is for a classifier; for a regressor it is a third
-    complement = SQLTransformer(statement=f"SELECT *, 1 - {failing} AS {healthy} FROM __THIS__")
-    assemble = VectorAssembler(inputCols=[healthy, failing], outputCol="probability")
-    return Pipeline(stages=[trees.setPredictionCol(failing), complement, assemble])
+    complement = SQLTransformer(statement=f"SELECT *, 1 - {FAILING_SHARE} AS {healthy} FROM __THIS__")
+    assemble = VectorAssembler(inputCols=[healthy, FAILING_SHARE], outputCol="probability")
+    return Pipeline(stages=[trees.setPredictionCol(FAILING_SHARE), complement, assemble])
 
 
 def regressor(settings: ModelSettings, *, share_of_trees: float = 1.0) -> Estimator[Any]:
