@@ -179,7 +179,7 @@ def _plot(results: Results, path: Path) -> None:
     )
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
-    axes.set_xticks([millions for load, millions in MILLION_READINGS.items() if load in results], minor=False)
+    axes.set_xticks([millions for load, millions in MILLION_READINGS.items() if load in results])
     axes.minorticks_off()
     if lines:
         axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)

@@ -38,14 +38,16 @@ from feature_loads import (
 from feature_report import LARGEST_DIFFERENCE, write_report
 from feature_rivals import HOURS, SIGNALS, STATISTICS, WITH_SPARK, WITHOUT_SPARK
 from measuring import measured
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.feature_tables import signal_cells
 from turbine_health.io.delta import TableStore
+from turbine_health.io.fingerprints import fingerprints
 from turbine_health.pipelines.feature_updates import FeatureUpdates
 from turbine_health.pipelines.features import build_features
-from turbine_health.settings import StorageSettings
-from turbine_health.tables import training_examples, window_features
+from turbine_health.settings import Settings, StorageSettings
+from turbine_health.tables import Table, training_examples, window_features
 from turbine_health.transforms.features import feature_plan
 from turbine_health.transforms.spans import to_window_spans
 
@@ -176,21 +178,20 @@ def incremental(work: Path, load: str) -> None:
             _keep(work, load, f"incremental_{name}", {**result, "windows": summary.windows, "what": str(summary)})
         rebuilt = TableStore(spark, StorageSettings(root=str(fresh_copy(lake, work / load / "rebuilt"))))
         build_features(rebuilt, settings)
-        grown, whole = _checksums(store), _checksums(rebuilt)
-        same = {name: checksum == whole[name] for name, checksum in grown.items()}
+        same = {table.identifier: _is_same(store.read(table), rebuilt.read(table)) for table in _gold_tables(settings)}
         _keep(work, load, "incremental_values", {**same, "equal": all(same.values())})
 
 
-def _checksums(store: TableStore) -> dict[str, tuple[int, int]]:
-    """Rows and an order-free checksum of every gold table."""
-    settings = settings_for_benchmark()
+def _gold_tables(settings: Settings) -> tuple[Table, ...]:
+    """What a build writes."""
     names = feature_plan(settings.features, settings.feature_signals).names
-    found = {}
-    for table in (signal_cells(settings.feature_signals), window_features(names), training_examples(names)):
-        rows = store.read(table)
-        row = rows.agg(F.count("*"), F.sum(F.xxhash64(*rows.columns).cast("decimal(38,0)"))).first()
-        found[table.identifier] = (int(row[0]), int(row[1]))
-    return found
+    return signal_cells(settings.feature_signals), window_features(names), training_examples(names)
+
+
+def _is_same(grown: DataFrame, whole: DataFrame) -> bool:
+    """Whether both hold the same rows, by number and checksum."""
+    mine, theirs = fingerprints(grown, whole)
+    return mine == theirs
 
 
 def _files(lake: Path) -> dict[str, int]:
