@@ -19,7 +19,7 @@ def signal_cells(signals: Sequence[str]) -> Table:
     return Table(
         "gold", "signal_cells", StructType([*_CELL_KEYS, *values]), ("asset_id", "cell_start"), ("asset_id", "cell_start"),
         signal_cells.__doc__ or "", searched_by("asset_id", "cell_start"),
-        tuple(cell_column(name, part) for name in signals for part in ("mean", "m2")),
+        tuple(cell_column(name, part) for name in signals for part, kind in CELL_PARTS if kind == NUMBER),
     )  # fmt: skip
 
 
