@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("py4j").setLevel(logging.WARNING)
     found: list[dict[str, object]] = []
-    with spark_session("ablation", load_settings("conf/cmapss.yaml").spark) as spark:
+    with spark_session("ablation", load_settings("conf/cmapss.yaml", args.overrides).spark) as spark:
         for name in args.sets:
             rows = fleet_rows(spark, args) if name == "fleet" else engine_rows(spark, name, args)
             for left_out, features, regime in selections(rows.features, rows.settings.model.regime):

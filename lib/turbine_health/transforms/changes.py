@@ -66,7 +66,9 @@ def filter_changed(rows: DataFrame, before: DataFrame, keys: Sequence[str]) -> D
     is_same = [F.col(f"now.{key}") == F.col(f"before.{key}") for key in keys]
     others = [name for name in rows.columns if name not in keys]
     now, then = (F.struct(*[F.col(f"{side}.{name}") for name in others]) for side in ("now", "before"))
-    return rows.alias("now").join(before.alias("before"), on=[*is_same, now.eqNullSafe(then)], how="left_anti")
+    # Not as a condition of the join: Spark would shuffle and sort both sides by all of their columns.
+    is_changed = F.col(f"before.{keys[0]}").isNull() | ~now.eqNullSafe(then)
+    return rows.alias("now").join(before.alias("before"), on=is_same, how="left").where(is_changed).select("now.*")
 
 
 def to_life_spans(changed_lives: DataFrame, known: DataFrame, step_seconds: int) -> DataFrame:
