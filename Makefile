@@ -102,7 +102,10 @@ bench-features-42m: $(READY_FOR_TESTS) ## The same on 42 million readings
 
 .PHONY: ablation
 ablation: $(READY) ## Does each family of features help? Scores with one left out at a time, on C-MAPSS and the built-in fleet
-	@$(PY) benchmarks/ablation.py
+	@$(PY) benchmarks/ablation.py --every 5 --set spark.driver_memory=5g --set split.folds=3 --set model.linear_answers=null \
+		--set model.classifier.trees=30 --set model.classifier.depth=7 --set model.classifier.bins=32 \
+		--set model.regressor.trees=30 --set model.regressor.depth=7 --set model.regressor.bins=32 \
+		--set 'model.regressor.features_per_split="0.1"'
 
 .PHONY: bench-ingest
 bench-ingest: $(READY_FOR_TESTS) ## Raw CSV to silver with every rule, against the floor and Polars, ten million rows
