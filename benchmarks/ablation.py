@@ -1,7 +1,7 @@
 """Does each family of features help? Scores with all of them, and with one left out at a time.
 
 Usage:  python benchmarks/ablation.py [--sets FD001,FD003,fleet] [--data ../shared/data/cmapss] [--out data/ablation]
-        [--turbines 20] [--days 365] [--every 1] [--set model.regressor.trees=20]        (make ablation)
+        [--turbines 20] [--days 365] [--every 1] [--without nothing slope] [--set section.key=value]     (make ablation)
 Writes: OUT/<set>/lake, OUT/ablation.json and OUT/ablation.md
 
 Every set gets every statistic; the forests have the settings that the set is trained with, but for --set: `make ablation`
@@ -94,6 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in args.sets:
             rows = fleet_rows(spark, args) if name == "fleet" else engine_rows(spark, name, args)
             for left_out, features, regime in selections(rows.features, rows.settings.model.regime):
+                if args.without and left_out not in args.without:
+                    continue
                 began = time.monotonic()
                 scores = score(rows, features, regime, rows.settings.model.seed + (left_out == RESEEDED))
                 found.append({"set": name, "without": left_out, "features": len(features), **scores})
@@ -225,6 +227,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--turbines", type=int, default=20, help="of the built-in fleet")
     parser.add_argument("--days", type=int, default=365, help="of the built-in fleet")
     parser.add_argument("--every", type=int, default=1, help="take one row in so many")
+    parser.add_argument("--without", nargs="*", help="only these families, by their names in the table (default: each)")
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="section.key=value, as for the jobs")
     return parser.parse_args(argv)
 
