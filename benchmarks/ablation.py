@@ -74,6 +74,7 @@ COUNTED = "events"
 WHOLE = "nothing"
 # What another seed of the same forests does to a score: less than that is noise.
 RESEEDED = "nothing, another seed"
+OPERATING_REGIME = "operating regime"
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def selections(
     for left_out in (WHOLE, RESEEDED):
         yield left_out, list(features), regime
     if regime:
-        yield "operating regime", list(features), None
+        yield OPERATING_REGIME, list(features), None
     for family in (*FAMILIES, COUNTED):
         kept = [name for name in features if family_of(name) != family]
         if 0 < len(kept) < len(features):
@@ -227,7 +228,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--turbines", type=int, default=20, help="of the built-in fleet")
     parser.add_argument("--days", type=int, default=365, help="of the built-in fleet")
     parser.add_argument("--every", type=int, default=1, help="take one row in so many")
-    parser.add_argument("--without", nargs="*", help="only these families, by their names in the table (default: each)")
+    names = [WHOLE, RESEEDED, OPERATING_REGIME, *FAMILIES, COUNTED]
+    parser.add_argument("--without", nargs="+", choices=names, help="only these rows of the table (default: all)")
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="section.key=value, as for the jobs")
     return parser.parse_args(argv)
 
