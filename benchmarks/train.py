@@ -1,10 +1,13 @@
 """Both forests on made-up examples: MLlib against scikit-learn and LightGBM, at equal trees, depth and leaves.
 
 Usage:  python benchmarks/train.py [--rows 20000 1000000] [--features 100] [--trees 60] [--depth 8] [--bins 32] [--cores 2]
-        [--cold] [--only mllib scikit-learn "lightgbm rf"]
+        [--seeds 8] [--cold] [--only mllib scikit-learn "lightgbm rf"]
 Prints a Markdown table for each number of training rows: seconds to fit, how often scikit-learn's time that is, and PR-AUC
-(classifier) or RMSE (regressor) on as many more rows as a quarter of them, at least 100,000, for on fewer one seed's PR-AUC
-is 0.01 from another's; then the rules. Ends with 1 when one does not hold.
+(classifier) or RMSE (regressor) on as many more rows as a quarter of them, at least 100,000; then the rules. Ends with 1 when
+one does not hold.
+
+On less than a million rows each forest is grown with several seeds and the table has their means: there one seed's PR-AUC is
+0.02 from another's, in every library, twice as much as two libraries may differ.
 
 Every library fits both heads once on some 20,000 of the rows before its clock runs, as a training job has grown its
 validation forests by then; with --cold it does not, and MLlib's clock runs while Java compiles it.
@@ -56,6 +59,8 @@ class Result:
     head: str
     seconds: float
     score: float
+    spread: float = 0.0
+    """Standard deviation of the score over seeds."""
 
 
 def made_up(rows: int, features: int) -> tuple[Any, Any, Any]:
@@ -67,7 +72,7 @@ def made_up(rows: int, features: int) -> tuple[Any, Any, Any]:
     return x, label, np.clip(40 - 5 * risk, 0, 60).round(2)
 
 
-def mllib(x: Any, label: Any, days: Any, train: int, args: argparse.Namespace) -> list[Result]:
+def mllib(x: Any, label: Any, days: Any, train: int, seeds: Sequence[int], args: argparse.Namespace) -> list[Result]:
     """Both MLlib forests, in a session and with the settings of the project."""
     path = f"{args.scratch}/examples.parquet"
     _write_parquet(path, x, label, days)
@@ -80,41 +85,38 @@ def mllib(x: Any, label: Any, days: Any, train: int, args: argparse.Namespace) -
         held.count()
         training, test = held.where(F.col("number") < train), held.where(F.col("number") >= train)
         merged = settings.model_copy(update={"classifier": forest.model_copy(update={"impurity": "gini"})})
-        heads = {OURS: classifier(settings), MERGED: classifier(merged)}
+        heads = {OURS: settings, MERGED: merged}
         if not args.cold:
             few = training.where(F.col("number") < WARMING_ROWS)
-            for estimator in (*heads.values(), regressor(settings)):
+            for estimator in (*map(classifier, heads.values()), regressor(settings)):
                 estimator.fit(few)
         results = []
-        for name, estimator in heads.items():
-            seconds, model = timed(partial(estimator.fit, training))
-            scored = model.transform(test).select(vector_to_array("probability")[1].alias("score"), LABEL).toPandas()
-            results.append(Result(name, "classifier", seconds, average_precision_score(scored[LABEL], scored["score"])))
-        seconds, model = timed(lambda: regressor(settings).fit(training))
-        scored = model.transform(test).select("prediction", DAYS).toPandas()
-        return [*results, Result(OURS, "regressor", seconds, rmse(scored[DAYS], scored["prediction"]))]
+        for seed in seeds:
+            for name, model_settings in heads.items():
+                estimator = classifier(model_settings.model_copy(update={"seed": seed}))
+                seconds, model = timed(partial(estimator.fit, training))
+                scored = model.transform(test).select(vector_to_array("probability")[1].alias("score"), LABEL).toPandas()
+                results.append(Result(name, "classifier", seconds, average_precision_score(scored[LABEL], scored["score"])))
+            seconds, model = timed(partial(regressor(settings.model_copy(update={"seed": seed})).fit, training))
+            scored = model.transform(test).select("prediction", DAYS).toPandas()
+            results.append(Result(OURS, "regressor", seconds, rmse(scored[DAYS], scored["prediction"])))
+        return results
 
 
-def scikit_learn(x: Any, label: Any, days: Any, train: int, args: argparse.Namespace) -> list[Result]:
+def scikit_learn(x: Any, label: Any, days: Any, train: int, seeds: Sequence[int], args: argparse.Namespace) -> list[Result]:
     """Both scikit-learn forests; the same share of features a split as MLlib's `auto`."""
     shared = {
         "n_estimators": args.trees,
         "max_depth": args.depth,
         "min_samples_leaf": ForestSettings().min_rows_per_leaf,
         "n_jobs": args.cores,
-        "random_state": 1,
     }
     ranker = RandomForestClassifier(max_features="sqrt", **shared)
     forecaster = RandomForestRegressor(max_features=1 / 3, **shared)
-    warm(args, ranker, forecaster, x, label, days)
-    seconds, model = timed(lambda: ranker.fit(x[:train], label[:train]))
-    score = average_precision_score(label[train:], model.predict_proba(x[train:])[:, 1])
-    results = [Result(THEIRS, "classifier", seconds, score)]
-    seconds, model = timed(lambda: forecaster.fit(x[:train], days[:train]))
-    return [*results, Result(THEIRS, "regressor", seconds, rmse(days[train:], model.predict(x[train:])))]
+    return fitted(THEIRS, ranker, forecaster, x, label, days, train, seeds, args)
 
 
-def light_gbm(x: Any, label: Any, days: Any, train: int, args: argparse.Namespace) -> list[Result]:
+def light_gbm(x: Any, label: Any, days: Any, train: int, seeds: Sequence[int], args: argparse.Namespace) -> list[Result]:
     """Both LightGBM forests (`rf` mode): the limit of what binned trees can do."""
     shared = {
         "boosting_type": "rf", "n_estimators": args.trees, "max_depth": args.depth, "num_leaves": 2**args.depth, "verbose": -1,
@@ -123,12 +125,38 @@ def light_gbm(x: Any, label: Any, days: Any, train: int, args: argparse.Namespac
     }  # fmt: skip
     ranker = lightgbm.LGBMClassifier(feature_fraction_bynode=1 / len(x[0]) ** 0.5, **shared)
     forecaster = lightgbm.LGBMRegressor(feature_fraction_bynode=1 / 3, **shared)
-    warm(args, ranker, forecaster, x, label, days)
-    seconds, model = timed(lambda: ranker.fit(x[:train], label[:train]))
-    score = average_precision_score(label[train:], model.predict_proba(x[train:])[:, 1])
-    results = [Result(LIMIT, "classifier", seconds, score)]
-    seconds, model = timed(lambda: forecaster.fit(x[:train], days[:train]))
-    return [*results, Result(LIMIT, "regressor", seconds, rmse(days[train:], model.predict(x[train:])))]
+    return fitted(LIMIT, ranker, forecaster, x, label, days, train, seeds, args)
+
+
+def fitted(
+    library: str, ranker: Any, forecaster: Any, x: Any, label: Any, days: Any, train: int, seeds: Sequence[int],
+    args: argparse.Namespace,
+) -> list[Result]:  # fmt: skip
+    """Both forests of a library with scikit-learn's methods, once a seed."""
+    if not args.cold:
+        ranker.fit(x[:WARMING_ROWS], label[:WARMING_ROWS])
+        forecaster.fit(x[:WARMING_ROWS], days[:WARMING_ROWS])
+    results = []
+    for seed in seeds:
+        seconds, model = timed(partial(ranker.set_params(random_state=seed).fit, x[:train], label[:train]))
+        score = average_precision_score(label[train:], model.predict_proba(x[train:])[:, 1])
+        results.append(Result(library, "classifier", seconds, score))
+        seconds, model = timed(partial(forecaster.set_params(random_state=seed).fit, x[:train], days[:train]))
+        results.append(Result(library, "regressor", seconds, rmse(days[train:], model.predict(x[train:]))))
+    return results
+
+
+def averaged(results: Sequence[Result]) -> list[Result]:
+    """One a library and head: means over seeds."""
+    of_forest: dict[tuple[str, str], list[Result]] = {}
+    for each in results:
+        of_forest.setdefault((each.library, each.head), []).append(each)
+    return [_mean(some) for some in of_forest.values()]
+
+
+def _mean(results: Sequence[Result]) -> Result:
+    seconds, scores = [each.seconds for each in results], [each.score for each in results]
+    return Result(results[0].library, results[0].head, float(np.mean(seconds)), float(np.mean(scores)), float(np.std(scores)))
 
 
 def rules_of(rows: int, results: Sequence[Result]) -> Iterator[tuple[bool, str]]:
@@ -149,18 +177,14 @@ def rules_of(rows: int, results: Sequence[Result]) -> Iterator[tuple[bool, str]]
 def report_lines(results: Sequence[Result]) -> list[str]:
     """The table of one number of rows."""
     theirs = {each.head: each.seconds for each in results if each.library == THEIRS}
-    lines = ["| library | head | seconds | × scikit-learn | PR-AUC or RMSE |", "|---|---|---|---|---|"]
+    lines = [
+        "| library | head | seconds | × scikit-learn | PR-AUC or RMSE | its spread over seeds |",
+        "|---|---|---|---|---|---|",
+    ]
     for each in results:
         share = f"{each.seconds / theirs[each.head]:.2f}" if each.head in theirs else ""
-        lines.append(f"| {each.library} | {each.head} | {each.seconds:.1f} | {share} | {each.score:.3f} |")
+        lines.append(f"| {each.library} | {each.head} | {each.seconds:.1f} | {share} | {each.score:.3f} | {each.spread:.3f} |")
     return lines
-
-
-def warm(args: argparse.Namespace, ranker: Any, forecaster: Any, x: Any, label: Any, days: Any) -> None:
-    """A first fit of both heads that no clock counts."""
-    if not args.cold:
-        ranker.fit(x[:WARMING_ROWS], label[:WARMING_ROWS])
-        forecaster.fit(x[:WARMING_ROWS], days[:WARMING_ROWS])
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -187,6 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, default in (("features", 100), ("trees", own.trees), ("depth", own.depth), ("bins", own.bins), ("cores", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--rows", type=int, nargs="+", default=[20_000, MANY_ROWS], help="training rows")
+    parser.add_argument("--seeds", type=int, default=8, help="forests of each kind, on less than a million rows")
     parser.add_argument("--memory", default="8g", help="of Spark's driver")
     parser.add_argument("--cold", action="store_true", help="the first fit is the one on the clock")
     parser.add_argument("--only", nargs="*", default=[OURS, THEIRS, LIMIT])
@@ -196,9 +221,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     rules: list[tuple[bool, str]] = []
     for rows in args.rows:
         x, label, days = made_up(rows + max(round(rows * HELD_OUT), LEAST_HELD_OUT), args.features)
-        results = [each for name in args.only for each in contestants[name](x, label, days, rows, args)]
+        seeds = range(args.seeds if rows < MANY_ROWS else 1)
+        results = averaged([each for name in args.only for each in contestants[name](x, label, days, rows, seeds, args)])
         size = f"{rows:,} training rows × {args.features} features"
-        print(f"\n{size}, {args.trees} trees of depth {args.depth}, {args.cores} cores\n")
+        print(f"\n{size}, {args.trees} trees of depth {args.depth}, {args.cores} cores, {len(seeds)} seeds\n")
         print("\n".join(report_lines(results)), flush=True)
         rules += rules_of(rows, results)
     print("\n" + "\n".join(f"- {'holds' if holds else '**does not hold**'}: {sentence}" for holds, sentence in rules))

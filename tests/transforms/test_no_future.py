@@ -7,15 +7,17 @@ from builders import lives, readings, settings, source, utc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from turbine_health.feature_tables import signal_cells
 from turbine_health.settings import FeatureSettings
 from turbine_health.sources import Source
-from turbine_health.transforms.cells import to_signal_cells
+from turbine_health.tables import window_features
+from turbine_health.transforms.cells import cell_slices
 from turbine_health.transforms.features import feature_plan
 from turbine_health.transforms.health import with_health_flags
 from turbine_health.transforms.quality import as_array
 from turbine_health.transforms.slicing import Slicing
 from turbine_health.transforms.spans import to_cell_spans, to_window_spans
-from turbine_health.transforms.windows import to_window_features, with_life_starts
+from turbine_health.transforms.windows import window_slices, with_life_starts
 
 POWER, OIL = SIGNALS = ("active_power_kw", "oil_temp_c")
 PLANT = Source.model_validate({
@@ -50,11 +52,13 @@ def built(spark: SparkSession, futures: dict[str, tuple[list, list]]) -> DataFra
     silver = flagged.withColumn("quality_flags", as_array(F.col("_health_flags"))).drop("_health_flags")
     plan = feature_plan(EVERYTHING, SIGNALS)
     slicing = Slicing(chunk_seconds=86_400, chunks=2, turbine_shares=1)
-    cells = to_signal_cells(silver, SIGNALS, 60, {"tests": 10.0}, slicing).cache()
+    slices, summarise = cell_slices(silver, SIGNALS, 60, {"tests": 10.0}, slicing)
+    cells = slices.mapInArrow(summarise, signal_cells(SIGNALS).schema).cache()
     known = to_cell_spans(cells, plan.step_seconds)
     spans = to_window_spans(known, known, plan.longest_lookback)
     born = lives(spark, *((asset, START, "2024-02-01") for asset in futures))
-    return to_window_features(cells, with_life_starts(spans, born), plan, slicing)
+    seen, build = window_slices(cells, with_life_starts(spans, born), plan, slicing)
+    return seen.mapInArrow(build, window_features(plan.names).schema)
 
 
 def test_changed_added_and_deleted_readings_from_the_window_end_on_move_no_feature(spark):

@@ -18,7 +18,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from turbine_health.errors import ConcurrentRunError, TableError
+from turbine_health.io.encoded_files import Kernel, fits_encoded_files, replace_by_encoded_files
 from turbine_health.io.fingerprints import fingerprints
+from turbine_health.io.hadoop import Hadoop
 from turbine_health.settings import StorageSettings
 from turbine_health.tables import Table, schema_differences
 
@@ -189,6 +191,16 @@ class TableStore:
         """Replace all rows and the schema in one commit, for a table whose columns follow from settings."""
         return self._write(frame, table, "overwrite", options={"overwriteSchema": "true"})
 
+    def replace_by_kernel(self, rows: DataFrame, kernel: Kernel, table: Table) -> WriteResult:
+        """As `replace`, by the rows that `kernel` makes of each partition of `rows`, encoded where it makes them."""
+        self.create(table)
+        if not fits_encoded_files(self.spark, self.path(table)):
+            return self.replace(rows.mapInArrow(kernel, table.schema), table)
+        before = self.version(table)
+        with self._alone(table):
+            replace_by_encoded_files(rows, kernel, table, self.path(table))
+        return self._result(table, before)
+
     def overwrite_if_changed(self, frame: DataFrame, table: Table) -> WriteResult:
         """Replace all rows, unless the table holds these very rows already; then no version is written."""
         rows = frame.select(*table.schema.names)
@@ -328,13 +340,7 @@ class TableStore:
 
     def _operation_metrics(self, table: Table, version: int) -> dict[str, str]:
         """What Delta wrote into the commit about it."""
-        jvm = self._context._jvm
-        path = jvm.org.apache.hadoop.fs.Path(f"{self.path(table)}/_delta_log/{version:020d}.json")
-        stream = path.getFileSystem(self._context._jsc.hadoopConfiguration()).open(path)
-        try:
-            text = str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
-        finally:
-            stream.close()
+        text = Hadoop(self.spark).read_text(f"{self.path(table)}/_delta_log/{version:020d}.json")
         infos = [json.loads(line)["commitInfo"] for line in text.splitlines() if line.startswith('{"commitInfo"')]
         return dict(infos[0].get("operationMetrics", {})) if infos else {}
 

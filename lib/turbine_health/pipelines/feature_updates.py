@@ -18,13 +18,14 @@ from turbine_health.io.delta import TableStore, WriteResult
 from turbine_health.pipelines.failure_records import unrecorded_turbines
 from turbine_health.settings import Settings
 from turbine_health.tables import ASSET_EVENTS, ASSET_LIVES, Table, sensor_readings, training_examples, window_features
-from turbine_health.transforms.cells import to_signal_cells
+from turbine_health.transforms.cells import cell_slices
 from turbine_health.transforms.changes import filter_changed
 from turbine_health.transforms.features import feature_plan
+from turbine_health.transforms.gathering import Kernel
 from turbine_health.transforms.labels import to_training_examples
 from turbine_health.transforms.slicing import Slicing, fewest_shares, to_slice_sizes
 from turbine_health.transforms.spans import cell_index, filter_to_cells, filter_to_spans, to_cell_spans
-from turbine_health.transforms.windows import to_window_features, to_window_pieces, with_event_times, with_life_starts
+from turbine_health.transforms.windows import to_window_pieces, window_slices, with_event_times, with_life_starts
 
 logger = logging.getLogger("turbine_health")
 
@@ -75,8 +76,8 @@ class FeatureUpdates:
         extent = _extent(self._pieces_of_cells(at))
         if extent is None:
             raise DataError("there is not one reading in silver.sensor_readings", hint="run jobs/ingest.py on some logs first")
-        frame = self._to_cells(self.readings, self._slicing(extent, READINGS_PER_SLICE))
-        return self._told(self.cells, lambda: self.store.replace(frame, self.cells))
+        slices = self._cell_slices(self.readings, self._slicing(extent, READINGS_PER_SLICE))
+        return self._told(self.cells, lambda: self.store.replace_by_kernel(*slices, self.cells))
 
     def update_cells(self, changed: DataFrame) -> WriteResult:
         """The cells of `changed` (`asset_id`, `cell`), from all their readings."""
@@ -87,8 +88,8 @@ class FeatureUpdates:
             return NOTHING
         near = self.readings.where(self._within("event_time", extent.first, extent.last))
         readings = filter_to_cells(near, changed, self.plan.step_seconds)
-        frame = self._to_cells(readings, self._slicing(extent, READINGS_PER_SLICE))
-        return self._merge(frame, self.cells, "cell_start", extent)
+        rows, kernel = self._cell_slices(readings, self._slicing(extent, READINGS_PER_SLICE))
+        return self._merge(rows.mapInArrow(kernel, self.cells.schema), self.cells, "cell_start", extent)
 
     def replace_windows(self, spans: DataFrame) -> WriteResult:
         """The windows of `spans` (`asset_id`, `first_end`, `last_end`), in place of what was there."""
@@ -97,13 +98,16 @@ class FeatureUpdates:
             raise DataError(
                 "no turbine has a reading, so there is no window to build", hint="run jobs/ingest.py on some logs first"
             )
-        frame = self._to_windows(spans, extent)
-        return self._told(self.windows, lambda: self.store.replace(frame, self.windows))
+        slices = self._window_slices(spans, extent)
+        return self._told(self.windows, lambda: self.store.replace_by_kernel(*slices, self.windows))
 
     def update_windows(self, spans: DataFrame) -> WriteResult:
         """The windows of `spans`, where they are new or other than before."""
         extent = _extent(to_window_pieces(spans, self.plan))
-        return self._merge(self._to_windows(spans, extent), self.windows, "window_end", extent) if extent else NOTHING
+        if extent is None:
+            return NOTHING
+        rows, kernel = self._window_slices(spans, extent)
+        return self._merge(rows.mapInArrow(kernel, self.windows.schema), self.windows, "window_end", extent)
 
     def replace_examples(self) -> WriteResult:
         """All windows with their labels, in place of what was there."""
@@ -120,17 +124,17 @@ class FeatureUpdates:
         frame = to_training_examples(windows, self.lives, self.settings.labels, self.unrecorded)
         return self._merge(frame, self.examples, "window_end", extent)
 
-    def _to_cells(self, readings: DataFrame, slicing: Slicing) -> DataFrame:
+    def _cell_slices(self, readings: DataFrame, slicing: Slicing) -> tuple[DataFrame, Kernel]:
         sampling = {source.name: source.sampling_minutes for source in self.settings.sources}
-        return to_signal_cells(readings, self.settings.feature_signals, self.settings.features.step_minutes, sampling, slicing)
+        return cell_slices(readings, self.settings.feature_signals, self.settings.features.step_minutes, sampling, slicing)
 
-    def _to_windows(self, spans: DataFrame, extent: _Extent) -> DataFrame:
+    def _window_slices(self, spans: DataFrame, extent: _Extent) -> tuple[DataFrame, Kernel]:
         # A baseline lies at a life's start, however long ago that is.
         first_seen = 0 if self.plan.baseline_cells else extent.first - self.plan.longest_lookback
         cells = self.store.read(self.cells).where(self._within("cell_start", first_seen, extent.last))
         slicing = self._slicing(extent, CELLS_PER_SLICE)
         known = spans.transform(with_life_starts, self.lives).transform(with_event_times, self.events(), self.plan)
-        return to_window_features(cells, known, self.plan, slicing)
+        return window_slices(cells, known, self.plan, slicing)
 
     def _pieces_of_cells(self, cells: DataFrame, rows_per_cell: int = 1) -> DataFrame:
         """What of `cells` (`asset_id`, `cell`; one row a reading or a cell) falls into each turbine's chunks."""

@@ -7,7 +7,7 @@ in files and partitions; see docs/decisions/cells-from-sorted-readings.md for wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from turbine_health.feature_tables import cell_column, signal_cells
+from turbine_health.feature_tables import cell_column
 from turbine_health.transforms.flags import is_flagged_at_once
+from turbine_health.transforms.gathering import Kernel, gathered, table_of
 from turbine_health.transforms.kernels import Booleans, Floats, Integers
 from turbine_health.transforms.slicing import Slicing
 
@@ -24,12 +25,12 @@ SECONDS_PER_DAY = 86_400
 MICROSECONDS = 1_000_000
 
 
-def to_signal_cells(
+def cell_slices(
     readings: DataFrame, signals: Sequence[str], step_minutes: int, sampling_minutes: Mapping[str, float], slicing: Slicing
-) -> DataFrame:
-    """Summarise the readings of each turbine and cell.
+) -> tuple[DataFrame, Kernel]:
+    """Readings brought together slice by slice, and what summarises those of each turbine and cell.
 
-    Grain: one row per `asset_id` and `cell_start` that has a reading.
+    Grain of what the kernel makes: one row per `asset_id` and `cell_start` that has a reading.
 
     Args:
         readings: silver.sensor_readings; `asset_id` and `event_time` are its key.
@@ -39,31 +40,29 @@ def to_signal_cells(
         slicing: How much a worker holds.
 
     Returns:
-        Columns of `gold.signal_cells`. Means and sums of squares (`m2`, centred on the mean) are the same
-        to the last bit whatever the order and partitions of `readings`. Null where a cell has no value.
+        Packs for `DataFrame.mapInArrow`, and its kernel for columns of `gold.signal_cells`. Means and sums of squares
+        (`m2`, centred on the mean) are the same to the last bit whatever the order and partitions of `readings`. Null
+        where a cell has no value.
     """
     sampling = F.create_map(*[F.lit(part) for pair in sampling_minutes.items() for part in pair]) if sampling_minutes else None
     expected = F.lit(float(step_minutes)) / sampling[F.col("_source")] if sampling is not None else F.lit(None).cast("double")
-    seconds = F.unix_seconds("event_time")
     rows = readings.select(
         "asset_id",
         F.unix_micros("event_time").alias("at"),
         is_flagged_at_once("quality_flags").alias("is_flagged"),
         expected.alias("expected_readings"),
         *signals,
-        slicing.partition_of(F.col("asset_id"), F.floor(seconds / slicing.chunk_seconds)).alias("partition"),
     )
+    partition = slicing.partition_of(F.col("asset_id"), F.floor(F.col("at") / (slicing.chunk_seconds * MICROSECONDS)))
     kernel = _cell_kernel(tuple(signals), step_minutes * 60 * MICROSECONDS)
-    return (
-        rows.repartitionById(slicing.partitions, "partition").drop("partition").mapInArrow(kernel, signal_cells(signals).schema)
-    )
+    return gathered(rows, partition, slicing.partitions), kernel
 
 
-def _cell_kernel(signals: tuple[str, ...], step: int) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _cell_kernel(signals: tuple[str, ...], step: int) -> Kernel:
     def summarise(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        received = list(batches)
-        if received:
-            yield summarised(pa.Table.from_batches(received), signals, step)
+        readings = table_of(batches)
+        if readings is not None:
+            yield summarised(readings, signals, step)
 
     return summarise
 

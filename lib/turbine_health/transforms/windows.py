@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.feature_tables import cell_column
-from turbine_health.tables import window_features
 from turbine_health.transforms.cells import MICROSECONDS, floats, nullable, sorted_codes
 from turbine_health.transforms.features import EVENTS, FeaturePlan, Slice, event_counts, window_values
+from turbine_health.transforms.gathering import Kernel, gathered, table_of
 from turbine_health.transforms.kernels import Cells, Floats, Integers
 from turbine_health.transforms.slicing import Slicing
 from turbine_health.transforms.spans import cell_index
@@ -55,10 +55,11 @@ def with_event_times(spans: DataFrame, events: DataFrame, plan: FeaturePlan) -> 
     return spans.join(events.groupBy("asset_id").agg(*began), on="asset_id", how="left") if began else spans
 
 
-def to_window_features(cells: DataFrame, spans: DataFrame, plan: FeaturePlan, slicing: Slicing) -> DataFrame:
-    """Trailing statistics of every window that `spans` asks for.
+def window_slices(cells: DataFrame, spans: DataFrame, plan: FeaturePlan, slicing: Slicing) -> tuple[DataFrame, Kernel]:
+    """Cells brought together slice by slice, and what makes every window of them that `spans` asks for.
 
-    Grain: one row per `asset_id` and `window_end`; windows end at multiples of `plan.every_cells` cells.
+    Grain of what the kernel makes: one row per `asset_id` and `window_end`; windows end at multiples of `plan.every_cells`
+    cells.
 
     Args:
         cells: gold.signal_cells, at least those from the longest look-back before each span's start.
@@ -68,18 +69,14 @@ def to_window_features(cells: DataFrame, spans: DataFrame, plan: FeaturePlan, sl
         slicing: How much a worker holds; its chunks are those of `plan`.
 
     Returns:
-        Columns of `gold.window_features`, the same bytes whatever the spans, slices and partitions.
+        Packs for `DataFrame.mapInArrow`, and its kernel for columns of `gold.window_features`: the same bytes whatever
+        the spans, slices and partitions.
     """
     pieces = _cut_into_chunks(spans, plan)
     carried = _with_chunks_that_see_it(cells, pieces, plan)
     rows = carried.unionByName(pieces, allowMissingColumns=True)
     partition = slicing.partition_of(F.col("asset_id"), F.col("chunk"))
-    return (
-        rows.withColumn("partition", partition)
-        .repartitionById(slicing.partitions, "partition")
-        .drop("partition")
-        .mapInArrow(_window_kernel(plan), window_features(plan.names).schema)
-    )
+    return gathered(rows, partition, slicing.partitions), _window_kernel(plan)
 
 
 def to_window_pieces(spans: DataFrame, plan: FeaturePlan) -> DataFrame:
@@ -170,11 +167,11 @@ def _with_chunks_that_see_it(cells: DataFrame, pieces: DataFrame, plan: FeatureP
     )
 
 
-def _window_kernel(plan: FeaturePlan) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _window_kernel(plan: FeaturePlan) -> Kernel:
     def build(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        received = list(batches)
-        if received:
-            yield from built_windows(pa.Table.from_batches(received), plan)
+        rows = table_of(batches)
+        if rows is not None:
+            yield from built_windows(rows, plan)
 
     return build
 

@@ -1,0 +1,89 @@
+package turbinehealth
+
+import java.util.UUID
+
+import scala.jdk.CollectionConverters._
+
+import org.apache.hadoop.conf.Configuration
+import org.apache.hadoop.fs.{FSDataOutputStream, Path}
+import org.apache.spark.TaskContext
+import org.apache.spark.sql.{DataFrame, SaveMode, SparkSession}
+import org.apache.spark.sql.delta.{DeltaLog, DeltaOperations, NoMapping}
+import org.apache.spark.sql.delta.actions.AddFile
+import org.apache.spark.sql.execution.metric.SQLMetrics
+import org.apache.spark.sql.types.{DataType, StructType}
+
+/**
+ * Delta tables replaced by Parquet files that Python workers have encoded (`io/encoded_files.py`).
+ *
+ * Spark's writer takes rows: columns that come from Python would be turned into rows value by value, and those into columns
+ * again. Here the bytes of a file come in pieces, which a task stores as they come; the commit is Delta's own.
+ */
+object EncodedFiles {
+
+  /** Whether nothing about the table asks for Spark's writer: renamed or partitioned columns, constraints. */
+  def fits(spark: SparkSession, folder: String): Boolean = {
+    val metadata = DeltaLog.forTable(spark, folder).update().metadata
+    metadata.columnMappingMode == NoMapping && metadata.partitionColumns.isEmpty &&
+    !metadata.configuration.keys.exists(_.startsWith("delta.constraints."))
+  }
+
+  /**
+   * Replace all rows and the schema in one commit; readers see before or after.
+   *
+   * @param pieces `piece`, the next bytes of its task's file; with the last one also `rows` and `statistics` of the whole file
+   * @param folder of the Delta table, which exists
+   * @param schema of the rows, as JSON
+   * @return the version written
+   */
+  def replace(pieces: DataFrame, folder: String, schema: String): Long = {
+    val spark = pieces.sparkSession
+    val log = DeltaLog.forTable(spark, folder)
+    val transaction = log.startTransaction(None)
+    val before = transaction.filterFiles()
+    val wanted = DataType.fromJson(schema).asInstanceOf[StructType]
+    if (transaction.metadata.schema != wanted) transaction.updateMetadata(transaction.metadata.copy(schemaString = wanted.json))
+    val files = store(pieces, folder, log.newDeltaHadoopConf())
+    val totals = Map("numFiles" -> files.length.toLong, "numOutputRows" -> files.map(_.rows).sum, "numOutputBytes" -> files.map(_.size).sum)
+    transaction.registerSQLMetrics(spark, totals.map { case (name, total) =>
+      val metric = SQLMetrics.createMetric(spark.sparkContext, name)
+      metric.set(total)
+      name -> metric
+    })
+    val added = files.map(file => AddFile(file.name, Map.empty, file.size, file.written, dataChange = true, file.statistics))
+    transaction.commit(added ++ before.map(_.removeWithTimestamp()), DeltaOperations.Write(SaveMode.Overwrite))
+  }
+
+  private def store(pieces: DataFrame, folder: String, conf: Configuration): Seq[Stored] = {
+    import pieces.sparkSession.implicits._
+    val settings = pieces.sparkSession.sparkContext.broadcast(conf.iterator.asScala.map(each => each.getKey -> each.getValue).toMap)
+    pieces.as[Piece].mapPartitions(of => storeFile(of, folder, settings.value)).collect().toSeq
+  }
+
+  /** One file from the pieces of one task. */
+  private def storeFile(pieces: Iterator[Piece], folder: String, settings: Map[String, String]): Iterator[Stored] =
+    if (pieces.isEmpty) Iterator.empty
+    else {
+      val name = f"part-${TaskContext.getPartitionId()}%05d-${UUID.randomUUID()}.parquet"
+      val path = new Path(folder, name)
+      val conf = new Configuration(false)
+      settings.foreach { case (key, value) => conf.set(key, value) }
+      val files = path.getFileSystem(conf)
+      val stream = files.create(path, false)
+      val last =
+        try pieces.map { piece => stream.write(piece.piece); piece }.reduceLeft((_, next) => next)
+        catch { case failure: Throwable => discard(stream); files.delete(path, false); throw failure }
+      stream.close()
+      val status = files.getFileStatus(path)
+      require(last.statistics != null, s"the end of $path did not come")
+      Iterator(Stored(name, status.getLen, status.getModificationTime, last.rows.get, last.statistics))
+    }
+
+  /** An object store forgets what has not been closed. */
+  private def discard(stream: FSDataOutputStream): Unit =
+    if (stream.hasCapability("fs.capability.outputstream.abortable")) stream.abort() else stream.close()
+
+  case class Piece(piece: Array[Byte], rows: Option[Long], statistics: String)
+
+  case class Stored(name: String, size: Long, written: Long, rows: Long, statistics: String)
+}

@@ -1,0 +1,189 @@
+"""Parquet files encoded in the Python worker that made their columns; the JVM stores the bytes and commits them.
+
+Why, and where Spark's own writer is used instead: docs/decisions/encoded-files.md.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from py4j.protocol import Py4JError
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import BinaryType, LongType, StringType, StructField, StructType
+
+from turbine_health.tables import Table
+
+Kernel = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
+# What a worker gathers before it encodes it, and what goes through the JVM at once.
+ROW_GROUP_BYTES = 32 * 2**20
+PIECE_BYTES = 4 * 2**20
+# Spark's name of a compression → pyarrow's.
+CODECS = {"snappy": "snappy", "zstd": "zstd", "gzip": "gzip", "none": "none", "uncompressed": "none"}
+PIECES = StructType([
+    StructField("piece", BinaryType()),
+    StructField("rows", LongType()),
+    StructField("statistics", StringType()),
+])  # fmt: skip
+_PIECES = pa.schema([("piece", pa.binary()), ("rows", pa.int64()), ("statistics", pa.string())])
+
+
+def fits_encoded_files(spark: SparkSession, path: str) -> bool:
+    """Whether the table at `path` can be written so; else Spark's writer is to be used.
+
+    False where `lib/scala` is not compiled or does not know this Delta, where the table has renamed columns, partitions
+    or constraints, and for compressions that are not in `CODECS`.
+    """
+    session: Any = spark
+    try:
+        return _codec(spark) is not None and bool(_jvm_side(spark).fits(session._jsparkSession, path))
+    # No such class, or one that was compiled for another Delta.
+    except (Py4JError, TypeError):
+        return False
+
+
+def replace_by_encoded_files(rows: DataFrame, kernel: Kernel, table: Table, path: str) -> None:
+    """Replace rows and schema of the table at `path`, in one commit, by what `kernel` makes of each partition of `rows`.
+
+    Args:
+        rows: Partitioned as `kernel` wants them.
+        kernel: Its batches have the columns of `table`, of their Arrow types. Each partition becomes one file.
+        table: Names the columns; those `unrepeated` get no dictionary, its keys get the statistics that spare files.
+        path: A Delta table for which `fits_encoded_files` holds.
+    """
+    spark = rows.sparkSession
+    pieces: Any = rows.mapInArrow(_encoder(kernel, table, str(_codec(spark))), PIECES)
+    _jvm_side(spark).replace(pieces._jdf, path, table.schema.json())
+
+
+def _jvm_side(spark: Any) -> Any:
+    return spark.sparkContext._jvm.turbinehealth.EncodedFiles
+
+
+def _codec(spark: SparkSession) -> str | None:
+    return CODECS.get(str(spark.conf.get("spark.sql.parquet.compression.codec")).lower())
+
+
+def _encoder(kernel: Kernel, table: Table, codec: str) -> Kernel:
+    schema = to_arrow_schema(table.schema, timezone="UTC")
+    repeated = [name for name in schema.names if name not in table.unrepeated]
+
+    def encode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        file = _File(schema, repeated, table.keys, codec)
+        for batch in kernel(batches):
+            yield from file.add(batch)
+        yield from file.end()
+
+    return encode
+
+
+class _File:
+    """One Parquet file, given away piece by piece as it grows."""
+
+    def __init__(self, schema: pa.Schema, repeated: list[str], keys: tuple[str, ...], codec: str) -> None:
+        self._schema = schema
+        self._bytes = _Outbox()
+        self._writer = pq.ParquetWriter(
+            self._bytes, schema, compression=codec, use_dictionary=repeated, write_statistics=list(keys), store_schema=False
+        )
+        self._waiting: list[pa.RecordBatch] = []
+        self._rows = 0
+        self._of_keys = {key: _KeyStatistics() for key in keys}
+
+    def add(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """Take rows in, and give away what is encoded."""
+        self._waiting.append(batch)
+        if sum(each.nbytes for each in self._waiting) >= ROW_GROUP_BYTES:
+            yield from self._encode()
+
+    def end(self) -> Iterator[pa.RecordBatch]:
+        """The rest of the file, and with its last piece what Delta has to know of all; nothing where there is no row."""
+        yield from self._encode()
+        self._writer.close()
+        if self._rows:
+            yield _piece(self._bytes.take(), self._rows, self._statistics())
+
+    def _encode(self) -> Iterator[pa.RecordBatch]:
+        if not self._waiting:
+            return
+        # Refuses a null where the schema allows none.
+        group = pa.Table.from_batches(self._waiting).select(self._schema.names).cast(self._schema)
+        self._waiting = []
+        for key, statistics in self._of_keys.items():
+            statistics.add(group[key])
+        self._rows += len(group)
+        self._writer.write_table(group, row_group_size=len(group))
+        encoded = self._bytes.take()
+        for start in range(0, len(encoded), PIECE_BYTES):
+            yield _piece(encoded[start : start + PIECE_BYTES])
+
+    def _statistics(self) -> str:
+        """As Delta's protocol writes them into a commit."""
+        of_keys = self._of_keys.items()
+        known = [(key, each) for key, each in of_keys if each.least is not None]
+        return json.dumps({
+            "numRecords": self._rows,
+            "minValues": {key: _json_value(each.least) for key, each in known},
+            "maxValues": {key: _json_value(each.greatest) for key, each in known},
+            "nullCount": {key: each.nulls for key, each in of_keys},
+        })  # fmt: skip
+
+
+class _KeyStatistics:
+    """Least and greatest value of one key; None where there is none yet."""
+
+    def __init__(self) -> None:
+        self.least: Any = None
+        self.greatest: Any = None
+        self.nulls = 0
+
+    def add(self, values: pa.ChunkedArray) -> None:
+        found = pc.min_max(values).as_py()
+        self.nulls += values.null_count
+        if found["min"] is not None:
+            self.least = found["min"] if self.least is None else min(self.least, found["min"])
+            self.greatest = found["max"] if self.greatest is None else max(self.greatest, found["max"])
+
+
+class _Outbox(io.RawIOBase):
+    """A file whose bytes are taken away as they come."""
+
+    def __init__(self) -> None:
+        self._written = bytearray()
+        self._taken = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._written += memoryview(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._taken + len(self._written)
+
+    def take(self) -> bytes:
+        """What was written since the last time."""
+        taken = bytes(self._written)
+        self._taken += len(taken)
+        self._written.clear()
+        return taken
+
+
+def _piece(data: bytes, rows: int | None = None, statistics: str | None = None) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([{"piece": data, "rows": rows, "statistics": statistics}], schema=_PIECES)
+
+
+def _json_value(value: Any) -> Any:
+    """Times are cut to milliseconds, which readers of the statistics allow for."""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z"
+    return value
