@@ -21,9 +21,8 @@ from turbine_health.tables import ASSET_EVENTS, ASSET_LIVES, Table, sensor_readi
 from turbine_health.transforms.cells import cell_slices
 from turbine_health.transforms.changes import filter_changed
 from turbine_health.transforms.features import feature_plan
-from turbine_health.transforms.gathering import Kernel
 from turbine_health.transforms.labels import to_training_examples
-from turbine_health.transforms.slicing import Slicing, fewest_shares, to_slice_sizes
+from turbine_health.transforms.slicing import Kernel, Slicing, fewest_shares, to_slice_sizes
 from turbine_health.transforms.spans import cell_index, filter_to_cells, filter_to_spans, to_cell_spans
 from turbine_health.transforms.windows import to_window_pieces, window_slices, with_event_times, with_life_starts
 

@@ -17,9 +17,8 @@ from pyspark.sql import functions as F
 
 from turbine_health.feature_tables import cell_column
 from turbine_health.transforms.flags import is_flagged_at_once
-from turbine_health.transforms.gathering import Kernel, gathered, table_of
 from turbine_health.transforms.kernels import Booleans, Floats, Integers
-from turbine_health.transforms.slicing import Slicing
+from turbine_health.transforms.slicing import Kernel, Slicing
 
 SECONDS_PER_DAY = 86_400
 MICROSECONDS = 1_000_000
@@ -40,29 +39,30 @@ def cell_slices(
         slicing: How much a worker holds.
 
     Returns:
-        Packs for `DataFrame.mapInArrow`, and its kernel for columns of `gold.signal_cells`. Means and sums of squares
+        Rows for `DataFrame.mapInArrow`, and its kernel for columns of `gold.signal_cells`. Means and sums of squares
         (`m2`, centred on the mean) are the same to the last bit whatever the order and partitions of `readings`. Null
         where a cell has no value.
     """
     sampling = F.create_map(*[F.lit(part) for pair in sampling_minutes.items() for part in pair]) if sampling_minutes else None
     expected = F.lit(float(step_minutes)) / sampling[F.col("_source")] if sampling is not None else F.lit(None).cast("double")
+    seconds = F.unix_seconds("event_time")
     rows = readings.select(
         "asset_id",
         F.unix_micros("event_time").alias("at"),
         is_flagged_at_once("quality_flags").alias("is_flagged"),
         expected.alias("expected_readings"),
         *signals,
+        slicing.partition_of(F.col("asset_id"), F.floor(seconds / slicing.chunk_seconds)).alias("partition"),
     )
-    partition = slicing.partition_of(F.col("asset_id"), F.floor(F.col("at") / (slicing.chunk_seconds * MICROSECONDS)))
     kernel = _cell_kernel(tuple(signals), step_minutes * 60 * MICROSECONDS)
-    return gathered(rows, partition, slicing.partitions), kernel
+    return rows.repartitionById(slicing.partitions, "partition").drop("partition"), kernel
 
 
 def _cell_kernel(signals: tuple[str, ...], step: int) -> Kernel:
     def summarise(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        readings = table_of(batches)
-        if readings is not None:
-            yield summarised(readings, signals, step)
+        received = list(batches)
+        if received:
+            yield summarised(pa.Table.from_batches(received), signals, step)
 
     return summarise
 

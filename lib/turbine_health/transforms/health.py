@@ -18,7 +18,6 @@ from pyspark.sql.types import StringType, StructField, StructType
 from turbine_health.settings import IngestSettings
 from turbine_health.sources import Signal, Source
 from turbine_health.transforms.cells import MICROSECONDS
-from turbine_health.transforms.gathering import gathered
 from turbine_health.transforms.health_kernel import HealthRules, SignalRule, flagging
 from turbine_health.transforms.quality import SEPARATOR
 from turbine_health.transforms.slicing import Slicing
@@ -96,7 +95,7 @@ def with_health_flags(
     partition = slicing.partition_of(F.col("asset_id"), F.col("_slice"))
     flagged = StructType([*readings.schema.fields, StructField("_health_flags", StringType())])
     kernel = flagging(_rules(source, settings, reach), length, latest_by)
-    return gathered(sliced, partition, slicing.partitions).mapInArrow(kernel, flagged)
+    return sliced.repartitionById(slicing.partitions, partition).mapInArrow(kernel, flagged)
 
 
 def _rules(source: Source, settings: IngestSettings, reach: Reach) -> HealthRules:

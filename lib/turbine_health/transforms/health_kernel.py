@@ -5,7 +5,7 @@ This module is all that a Python worker imports for them: neither settings nor s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,7 +14,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from turbine_health.transforms.cells import floats, sorted_codes
-from turbine_health.transforms.gathering import Kernel, table_of
 from turbine_health.transforms.kernels import Booleans, Floats, Integers
 
 # What Spark takes back at a time; the default of its own way out.
@@ -62,13 +61,17 @@ class Series:
     values: dict[str, Floats]
 
 
-def flagging(rules: HealthRules, chunk: int, latest_by: Sequence[str]) -> Kernel:
-    """The kernel for what `gathered` gives; see `flagged`."""
+def flagging(
+    rules: HealthRules, chunk: int, latest_by: Sequence[str]
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """The kernel for `mapInArrow`; see `flagged`."""
 
     def flag(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        readings = table_of(batches)
-        if readings is not None:
-            yield from flagged(readings.combine_chunks(), rules, chunk, latest_by).to_batches(max_chunksize=ROWS_PER_BATCH)
+        received = list(batches)
+        if received:
+            readings = pa.Table.from_batches(received).combine_chunks()
+            received.clear()
+            yield from flagged(readings, rules, chunk, latest_by).to_batches(max_chunksize=ROWS_PER_BATCH)
 
     return flag
 

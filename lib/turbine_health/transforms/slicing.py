@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+# Makes rows of the slice that a worker holds.
+Kernel = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 # Numbers of shares that are tried; with the last, a slice is a turbine or two of ten thousand.
 POSSIBLE_SHARES = tuple(2**power for power in range(14))
 

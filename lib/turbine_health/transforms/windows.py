@@ -13,9 +13,8 @@ from pyspark.sql import functions as F
 from turbine_health.feature_tables import cell_column
 from turbine_health.transforms.cells import MICROSECONDS, floats, nullable, sorted_codes
 from turbine_health.transforms.features import EVENTS, FeaturePlan, Slice, event_counts, window_values
-from turbine_health.transforms.gathering import Kernel, gathered, table_of
 from turbine_health.transforms.kernels import Cells, Floats, Integers
-from turbine_health.transforms.slicing import Slicing
+from turbine_health.transforms.slicing import Kernel, Slicing
 from turbine_health.transforms.spans import cell_index
 
 
@@ -69,14 +68,15 @@ def window_slices(cells: DataFrame, spans: DataFrame, plan: FeaturePlan, slicing
         slicing: How much a worker holds; its chunks are those of `plan`.
 
     Returns:
-        Packs for `DataFrame.mapInArrow`, and its kernel for columns of `gold.window_features`: the same bytes whatever
+        Rows for `DataFrame.mapInArrow`, and its kernel for columns of `gold.window_features`: the same bytes whatever
         the spans, slices and partitions.
     """
     pieces = _cut_into_chunks(spans, plan)
     carried = _with_chunks_that_see_it(cells, pieces, plan)
     rows = carried.unionByName(pieces, allowMissingColumns=True)
     partition = slicing.partition_of(F.col("asset_id"), F.col("chunk"))
-    return gathered(rows, partition, slicing.partitions), _window_kernel(plan)
+    slices = rows.withColumn("partition", partition).repartitionById(slicing.partitions, "partition").drop("partition")
+    return slices, _window_kernel(plan)
 
 
 def to_window_pieces(spans: DataFrame, plan: FeaturePlan) -> DataFrame:
@@ -169,9 +169,9 @@ def _with_chunks_that_see_it(cells: DataFrame, pieces: DataFrame, plan: FeatureP
 
 def _window_kernel(plan: FeaturePlan) -> Kernel:
     def build(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        rows = table_of(batches)
-        if rows is not None:
-            yield from built_windows(rows, plan)
+        received = list(batches)
+        if received:
+            yield from built_windows(pa.Table.from_batches(received), plan)
 
     return build
 
