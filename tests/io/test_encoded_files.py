@@ -142,9 +142,9 @@ def test_a_compression_that_only_spark_knows_is_left_to_its_writer(store: TableS
 def test_a_long_file_is_given_away_in_pieces_of_several_row_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoded_files, "ROW_GROUP_BYTES", 3_000)
     monkeypatch.setattr(encoded_files, "PIECE_BYTES", 1_000)
-    schema = pa.schema([("asset_id", pa.string()), ("window_end", pa.timestamp("us", tz="UTC"))])
     names = ("coverage", "data_age_hours", FEATURE)
-    schema = pa.schema([*schema, *((name, pa.float64()) for name in names)])
+    keys = [("asset_id", pa.string()), ("window_end", pa.timestamp("us", tz="UTC"))]
+    schema = pa.schema([*keys, *((name, pa.float64()) for name in names)])
     batches = [
         pa.record_batch([["T1"] * 100, range(start, start + 100), *([start / 7] * 100 for _ in names)], schema=schema)
         for start in range(0, 1_000, 100)

@@ -95,13 +95,15 @@ class _File:
             self._bytes, schema, compression=codec, use_dictionary=repeated, write_statistics=list(keys), store_schema=False
         )
         self._waiting: list[pa.RecordBatch] = []
+        self._waiting_bytes = 0
         self._rows = 0
         self._of_keys = {key: _KeyStatistics() for key in keys}
 
     def add(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """Take rows in, and give away what is encoded."""
         self._waiting.append(batch)
-        if sum(each.nbytes for each in self._waiting) >= ROW_GROUP_BYTES:
+        self._waiting_bytes += batch.nbytes
+        if self._waiting_bytes >= ROW_GROUP_BYTES:
             yield from self._encode()
 
     def end(self) -> Iterator[pa.RecordBatch]:
@@ -116,7 +118,7 @@ class _File:
             return
         # Refuses a null where the schema allows none.
         group = pa.Table.from_batches(self._waiting).select(self._schema.names).cast(self._schema)
-        self._waiting = []
+        self._waiting, self._waiting_bytes = [], 0
         for key, statistics in self._of_keys.items():
             statistics.add(group[key])
         self._rows += len(group)

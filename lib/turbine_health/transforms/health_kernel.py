@@ -5,7 +5,7 @@ This module is all that a Python worker imports for them: neither settings nor s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from turbine_health.transforms.cells import floats, sorted_codes
 from turbine_health.transforms.kernels import Booleans, Floats, Integers
+from turbine_health.transforms.slicing import Kernel
 
 # What Spark takes back at a time; the default of its own way out.
 ROWS_PER_BATCH = 10_000
@@ -61,9 +62,7 @@ class Series:
     values: dict[str, Floats]
 
 
-def flagging(
-    rules: HealthRules, chunk: int, latest_by: Sequence[str]
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def flagging(rules: HealthRules, chunk: int, latest_by: Sequence[str]) -> Kernel:
     """The kernel for `mapInArrow`; see `flagged`."""
 
     def flag(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
