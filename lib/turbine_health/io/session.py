@@ -43,6 +43,8 @@ SESSION_CONF = {
     # The JVM leaves methods of over 8,000 bytes uncompiled, and Spark generates such for wide tables; of a stage that
     # would be one it now generates small ones.
     "spark.sql.codegen.hugeMethodLimit": "8000",
+    # Of numbers that seldom repeat Spark looks at every value for how well it would compress, and then it does not.
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
     "spark.ui.showConsoleProgress": "false",
 }
 

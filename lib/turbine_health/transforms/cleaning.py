@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timezone
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -21,6 +22,8 @@ LONGEST_LINE_BYTES = 65_536
 # After a time of day: whatever Spark's cast takes there (`+02`, ` UTC`, ` Europe/Paris`) names a zone.
 OFFSET = r"[T ]\s*\d{1,2}(:\d{1,2}){0,2}(\.\d*)?\s*[^\s\d:.]"
 OFFSET_LETTERS = "[XxZOVz]"
+# What Java takes at the end of a number, as in '12d'; no logger writes it.
+JAVA_MARKS = "dDfF"
 # Stands for a delimiter inside quotes while a line is cut; a line that holds it is refused anyway.
 HIDDEN = "\0"
 
@@ -37,11 +40,16 @@ def to_rows(lines: DataFrame, layouts: DataFrame, source: Source, positions: tup
         positions: Of the described columns, when all files agree, which is faster; None reads them from `layouts`.
 
     Returns:
-        `lines` with their layout, `_field_count` (null: not a line of fields) and a column `raw_name(i)` for
-        each described column: text, null when the line has no such field.
+        `lines` with their layout, `_field_count` (null: not a line of fields), `_is_unusual`, and a column `raw_name(i)` for
+        each described column: text, null when the line has no such field. A line that is not `_is_unusual` has no quote, no
+        NUL and none of `JAVA_MARKS`: one search for all of them spares nearly all lines several, and each field some.
     """
     is_header = F.coalesce(F.col("value") == F.col("_header"), F.lit(False))
-    rows = lines.join(F.broadcast(layouts), on="_source_file", how="left").where(~is_header)
+    rows = (
+        lines.join(F.broadcast(layouts), on="_source_file", how="left")
+        .where(~is_header)
+        .withColumn("_is_unusual", F.col("value").rlike(f"[{JAVA_MARKS}\\x00{re.escape(source.files.quote)}]"))
+    )
     columns = described_columns(source)
     if not source.files.is_delimited:
         fields = rows.withColumn("_fields", _json_fields(F.col("value"), columns))
@@ -58,17 +66,22 @@ def raw_name(source: Source, column: str) -> str:
     return f"_raw_{described_columns(source).index(column)}"
 
 
+def number_name(source: Source, signal: Signal) -> str:
+    """Where `quality.to_judged_rows` puts the number that a signal's text says."""
+    return f"_number_{source.signals.index(signal)}"
+
+
 def asset_id(source: Source) -> Column:
     """Turbine of a row from `to_rows`: text without blanks around it; null when there is none."""
     described: AssetId = source.asset_id
     parts: dict[str, Column] = {}
     if described.column is not None:
-        parts["column"] = F.nullif(F.trim(raw_name(source, described.column)), F.lit(""))
+        parts["column"] = _unless_empty(F.trim(raw_name(source, described.column)))
     if described.file_pattern is not None:
         name = F.url_decode(F.element_at(F.split("_source_file", "/"), -1))
         indices = re.compile(described.file_pattern).groupindex
         plain = with_plain_groups(described.file_pattern)
-        parts |= {group: F.nullif(F.regexp_extract(name, plain, index), F.lit("")) for group, index in indices.items()}
+        parts |= {group: _unless_empty(F.regexp_extract(name, plain, index)) for group, index in indices.items()}
     pieces = re.split(r"\{(\w+)\}", described.template)
     columns = [parts[piece] if i % 2 else F.lit(piece) for i, piece in enumerate(pieces) if piece]
     return columns[0] if len(columns) == 1 else F.concat(*columns)
@@ -108,17 +121,27 @@ def stamped_time(text: Column, timestamps: Timestamps, zone: Column) -> Column:
 
 
 def number(text: Column, decimal_comma: bool) -> Column:
-    """The number written in `text`; null when it is none. NaN and infinity come through as such."""
-    # Java reads '12d' and '12f' as numbers; no logger writes them.
+    """The number written in `text`; NaN when it is none, null when nothing is written. Infinity comes through as such.
+
+    Args:
+        text: A field of a row from `to_rows`.
+        decimal_comma: Whether the comma stands before the decimals.
+    """
     plain = F.replace(text, F.lit(","), F.lit(".")) if decimal_comma else text
-    is_java_literal = F.substring(F.rtrim(plain), -1, 1).isin("d", "D", "f", "F")
-    return F.when(~is_java_literal, plain.try_cast("double"))
+    is_java_literal = reduce(Column.__or__, (F.endswith(F.rtrim(plain), F.lit(mark)) for mark in JAVA_MARKS))
+    found = F.when(~(F.col("_is_unusual") & is_java_literal), plain.try_cast("double"))
+    return F.when(F.octet_length(F.trim(text)) > 0, F.coalesce(found, F.lit(float("nan"))))
 
 
 def canonical(raw: Column, signal: Signal) -> Column:
     """A raw number in the signal's unit."""
     scaled = raw if signal.scale == 1.0 else raw * F.lit(signal.scale)
     return scaled if signal.offset == 0.0 else scaled + F.lit(signal.offset)
+
+
+def _unless_empty(text: Column) -> Column:
+    """Written out, for Spark computes what `nullif` stands for in a pass of its own, which copies all columns of the row."""
+    return F.when(text != "", text)
 
 
 def _has_offset(text: Column, pattern: str) -> Column:
@@ -148,7 +171,7 @@ def _split(value: Column, delimiter: str, quote: str) -> Column:
     hidden = F.transform(from_the_end, lambda part, i: F.when(i % 2 == 1, F.replace(part, *hide)).otherwise(part))
     fields = F.split(F.array_join(F.reverse(hidden), quote), mark, -1)
     unquoted = F.transform(fields, lambda field: _unquoted(F.replace(field, *show), quote))
-    return F.when(F.contains(line, F.lit(quote)), unquoted).otherwise(plain)
+    return F.when(F.col("_is_unusual") & F.contains(line, F.lit(quote)), unquoted).otherwise(plain)
 
 
 def _unquoted(field: Column, quote: str) -> Column:

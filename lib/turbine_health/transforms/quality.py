@@ -19,6 +19,7 @@ from turbine_health.transforms.cleaning import (
     canonical,
     event_time,
     number,
+    number_name,
     raw_name,
     to_rows,
 )
@@ -47,12 +48,18 @@ def to_judged_rows(
 
     Returns:
         The columns of `cleaning.to_rows`, `asset_id` and `event_time` (UTC), both null when they cannot be
-        read, and `_reasons`: empty for a row that belongs in silver.
+        read, each signal's number as `cleaning.number` reads it, named `number_name(signal)`, and `_reasons`: empty for a
+        row that belongs in silver.
     """
-    keyed = to_rows(lines, layouts, source, positions).withColumns({
-        "asset_id": asset_id(source), "event_time": event_time(source),
+    # All that is read from texts is read at once: Spark copies every text of the row to each further step that needs one.
+    numbers = {
+        number_name(source, signal): number(F.col(raw_name(source, signal.column)), signal.decimal_comma)
+        for signal in source.signals
+    }
+    read = to_rows(lines, layouts, source, positions).withColumns({
+        "asset_id": asset_id(source), "event_time": event_time(source), **numbers,
     })  # fmt: skip
-    return keyed.withColumn("_reasons", reasons_text(row_rules(source, max_future_minutes)))
+    return read.withColumn("_reasons", reasons_text(row_rules(source, max_future_minutes)))
 
 
 def with_signals(rows: DataFrame, source: Source) -> DataFrame:
@@ -64,20 +71,18 @@ def with_signals(rows: DataFrame, source: Source) -> DataFrame:
         `rows` plus one column a signal (null: nothing written, or not usable) and `_value_flags`, why
         a written value is not used: `<signal>:<flag>` with `SEPARATOR` between, empty when fine.
     """
-    texts = {signal.name: F.col(raw_name(source, signal.column)) for signal in source.signals}
-    numbers = rows.withColumns({
-        f"_number_{signal.name}": number(texts[signal.name], signal.decimal_comma) for signal in source.signals
+    numbers = {signal.name: F.col(number_name(source, signal)) for signal in source.signals}
+    flagged = rows.withColumns({
+        f"_flag_{signal.name}": value_flag(numbers[signal.name], signal) for signal in source.signals
     })  # fmt: skip
-    flagged = numbers.withColumns({
-        f"_flag_{signal.name}": value_flag(texts[signal.name], F.col(f"_number_{signal.name}"), signal)
-        for signal in source.signals
-    })  # fmt: skip
+    flag_of = {signal.name: F.col(f"_flag_{signal.name}") for signal in source.signals}
     values = {
-        signal.name: F.when(F.col(f"_flag_{signal.name}").isNull(), canonical(F.col(f"_number_{signal.name}"), signal))
+        signal.name: F.when(flag_of[signal.name].isNull(), canonical(numbers[signal.name], signal))
         for signal in source.signals
     }
-    flags = F.concat_ws(SEPARATOR, *[F.col(f"_flag_{signal.name}") for signal in source.signals])
-    temporary = [f"{prefix}{signal.name}" for prefix in ("_number_", "_flag_") for signal in source.signals]
+    # Nearly every row has none.
+    flags = F.when(F.coalesce(*flag_of.values()).isNull(), "").otherwise(F.concat_ws(SEPARATOR, *flag_of.values()))
+    temporary = [*(number_name(source, signal) for signal in source.signals), *(f"_flag_{name}" for name in flag_of)]
     return flagged.withColumns({**values, "_value_flags": flags}).drop(*temporary)
 
 
@@ -91,11 +96,11 @@ def to_verdicts(rows: DataFrame, source: Source) -> DataFrame:
         `_source_row` and `_ingested_at`; `_reasons` (null: the row belongs in silver), and for a row with reasons
         `_line`, what was received.
     """
-    reasons = F.nullif("_reasons", F.lit(""))
+    has_reasons = F.col("_reasons") != ""
     return rows.transform(with_signals, source).select(
         "asset_id", "event_time", *[signal.name for signal in source.signals], "_value_flags",
         "_file_order", "_source_row", "_ingested_at",
-        reasons.alias("_reasons"), F.when(reasons.isNotNull(), F.col("value")).alias("_line"),
+        F.when(has_reasons, F.col("_reasons")).alias("_reasons"), F.when(has_reasons, F.col("value")).alias("_line"),
     )  # fmt: skip
 
 
@@ -150,17 +155,14 @@ def as_array(text: Column) -> Column:
     return F.when(text == "", F.array().cast("array<string>")).otherwise(F.split(text, SEPARATOR, -1))
 
 
-def value_flag(text: Column, raw: Column, signal: Signal) -> Column:
+def value_flag(raw: Column, signal: Signal) -> Column:
     """Why a signal's value cannot be used, as `<signal>:<flag>`; null when it can, or when nothing was written.
 
     Args:
-        text: What the log says.
-        raw: `text` as a number, before conversion.
+        raw: What the log says, from `cleaning.number`.
         signal: Its description.
     """
-    nothing_written = text.isNull() | (F.trim(text) == "")
-    is_number = raw.isNotNull() & ~F.isnan(raw) & (F.abs(raw) != float("inf"))
-    flag = F.when(nothing_written, None).when(~is_number, F.lit(f"{signal.name}:unreadable_number"))
+    flag = F.when(F.isnan(raw) | (F.abs(raw) == float("inf")), F.lit(f"{signal.name}:unreadable_number"))
     if signal.missing_values:
         flag = flag.when(raw.isin(*signal.missing_values), F.lit(f"{signal.name}:missing_code"))
     if signal.valid_range:
@@ -171,7 +173,7 @@ def value_flag(text: Column, raw: Column, signal: Signal) -> Column:
 
 
 def _broken_encoding() -> Column:
-    is_text = F.expr("is_valid_utf8(value)") & ~F.contains("value", F.lit("\0"))
+    is_text = F.expr("is_valid_utf8(value)") & ~(F.col("_is_unusual") & F.contains("value", F.lit("\0")))
     return F.when(~is_text, F.lit("the line is not UTF-8 text"))
 
 
