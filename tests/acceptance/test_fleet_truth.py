@@ -42,8 +42,7 @@ class Dirty:
 def dirty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dirty]:
     plant = Plant.in_folder(tmp_path_factory.mktemp("dirty"))
     plant.write_settings({"simulation": {**FLEET, "output": str(plant.landing)}})
-    plant.run("simulate")
-    plant.run("ingest")
+    plant.run_warm("simulate", "ingest")
     with duckdb.connect() as sql:
         sql.execute("SET TimeZone = 'UTC'")
         for table in plant.tables():

@@ -34,7 +34,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Plant:
     """The same logs in a local lake."""
     plant = Plant.in_folder(tmp_path_factory.mktemp("local"))
     plant.write_settings(FLEET)
-    plant.run_in_one_process("simulate", "ingest", "build_features")
+    plant.run_warm("simulate", "ingest", "build_features")
     return plant
 
 

@@ -18,7 +18,7 @@ FLEET = {
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Plant:
     plant = Plant.in_folder(tmp_path_factory.mktemp("alone"))
     plant.write_settings(FLEET, known_turbines=["T01", "T02", "T03"])
-    plant.run_in_one_process("simulate", "ingest")
+    plant.run_warm("simulate", "ingest")
     return plant
 
 

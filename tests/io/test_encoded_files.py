@@ -1,4 +1,4 @@
-"""Tables replaced by files that Python workers have encoded: the rows, statistics and commits of Spark's own writer."""
+"""Tables of files that Python workers have encoded: the rows, statistics and commits of Spark's own writer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from threading import Timer
 
@@ -17,10 +19,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from turbine_health.errors import ConcurrentRunError
 from turbine_health.io import encoded_files
-from turbine_health.io.delta import TableStore
+from turbine_health.io.delta import TableStore, Transaction
 from turbine_health.io.encoded_files import fits_encoded_files
 from turbine_health.io.fingerprints import fingerprints
-from turbine_health.tables import Table, window_features
+from turbine_health.tables import Table, sensor_readings, window_features
 
 FEATURE = "rotor_speed_rpm__mean_24h"
 WINDOWS = window_features([FEATURE])
@@ -60,6 +62,55 @@ def test_statistics_are_those_that_delta_itself_notes(store: TableStore) -> None
     assert mine == statistics(store, WINDOWS, version=2)
     assert mine[0]["numRecords"] == 1_000
     assert mine[0]["minValues"] == {"asset_id": "T0", "window_end": "2023-11-14T22:13:20.123Z"}
+
+
+def test_rows_are_added_once_however_often_their_commit_is_done(store: TableStore) -> None:
+    rows = windows(store.spark)
+    first = store.append_by_kernel(rows, unchanged, WINDOWS, Transaction("tests", 7))
+    again = store.append_by_kernel(rows, unchanged, WINDOWS, Transaction("tests", 7))
+    assert (first.rows_inserted, again.version) == (1_000, None)
+    store.append_by_kernel(rows, unchanged, WINDOWS, Transaction("tests", 8))
+    store.append_by_kernel(rows, unchanged, WINDOWS, None)
+    mine, theirs = fingerprints(store.read(WINDOWS), rows.union(rows).union(rows))
+    assert mine == theirs
+    assert all("parquet-cpp" in written_by(file) for file in live_files(store, WINDOWS))
+    # Spark's writer knows what was done by this way, and the reverse.
+    assert store.append(rows, WINDOWS, Transaction("tests", 8)).version is None
+    store.append(rows, WINDOWS, Transaction("tests", 9))
+    assert store.append_by_kernel(rows, unchanged, WINDOWS, Transaction("tests", 9)).version is None
+
+
+def test_what_was_cached_of_the_table_before_is_not_read_afterwards(store: TableStore) -> None:
+    for write in (store.replace_by_kernel, partial(store.append_by_kernel, transaction=None)):
+        store.create(WINDOWS)
+        before = store.read(WINDOWS).groupBy().count().persist()
+        rows_before = before.collect()[0][0]
+        write(windows(store.spark), unchanged, WINDOWS)
+        assert store.read(WINDOWS).groupBy().count().collect()[0][0] == rows_before + 1_000
+        before.unpersist()
+
+
+def test_a_column_that_the_table_has_not_is_refused(store: TableStore) -> None:
+    store.create(window_features([]))
+    with pytest.raises(Exception, match=f"has no column {FEATURE}"):
+        store.append_by_kernel(windows(store.spark), unchanged, WINDOWS, None)
+
+
+def test_lists_and_all_columns_that_are_searched_are_as_sparks_writer_leaves_them(store: TableStore) -> None:
+    silver = sensor_readings(["oil_temp_c"])
+    now = datetime(2024, 1, 1, tzinfo=timezone.utc)
+    rows = store.spark.createDataFrame([
+        ("T07", now, 1.0, ["oil_temp_c:spike", "asset:gap"], "plant", "a.csv", 1, now, "run"),
+        ("T07", now + timedelta(minutes=10), None, [], "plant", "a.csv", 2, now, "run"),
+    ], silver.schema).coalesce(1)  # fmt: skip
+    store.append(rows, silver)
+    store.append_by_kernel(rows, unchanged, silver, None)
+    assert statistics(store, silver, version=1) == statistics(store, silver, version=2)
+    assert set(statistics(store, silver, version=2)[0]["minValues"]) == {
+        "asset_id", "event_time", "_source", "_ingested_at", "_run_id",
+    }  # fmt: skip
+    mine, theirs = fingerprints(store.read(silver), rows.union(rows))
+    assert mine == theirs
 
 
 def test_files_that_hold_nothing_of_a_span_are_spared(store: TableStore) -> None:

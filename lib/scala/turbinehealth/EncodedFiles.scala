@@ -7,14 +7,14 @@ import scala.jdk.CollectionConverters._
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.{FSDataOutputStream, Path}
 import org.apache.spark.TaskContext
-import org.apache.spark.sql.{DataFrame, SaveMode, SparkSession}
-import org.apache.spark.sql.delta.{DeltaLog, DeltaOperations, NoMapping}
-import org.apache.spark.sql.delta.actions.AddFile
+import org.apache.spark.sql.{classic, DataFrame, SaveMode, SparkSession}
+import org.apache.spark.sql.delta.{DeltaLog, DeltaOperations, NoMapping, OptimisticTransaction}
+import org.apache.spark.sql.delta.actions.{AddFile, SetTransaction}
 import org.apache.spark.sql.execution.metric.SQLMetrics
 import org.apache.spark.sql.types.{DataType, StructType}
 
 /**
- * Delta tables replaced by Parquet files that Python workers have encoded (`io/encoded_files.py`).
+ * Parquet files that Python workers have encoded, as rows of Delta tables (`io/encoded_files.py`).
  *
  * Spark's writer takes rows: columns that come from Python would be turned into rows value by value, and those into columns
  * again. Here the bytes of a file come in pieces, which a task stores as they come; the commit is Delta's own.
@@ -34,27 +34,58 @@ object EncodedFiles {
    * @param pieces `piece`, the next bytes of its task's file; with the last one also `rows` and `statistics` of the whole file
    * @param folder of the Delta table, which exists
    * @param schema of the rows, as JSON
-   * @return the version written
    */
-  def replace(pieces: DataFrame, folder: String, schema: String): Long = {
-    val spark = pieces.sparkSession
-    val log = DeltaLog.forTable(spark, folder)
+  def replace(pieces: DataFrame, folder: String, schema: String): Unit = {
+    val log = DeltaLog.forTable(pieces.sparkSession, folder)
     val transaction = log.startTransaction(None)
     val before = transaction.filterFiles()
-    val wanted = DataType.fromJson(schema).asInstanceOf[StructType]
+    val wanted = structOf(schema)
     if (transaction.metadata.schema != wanted) transaction.updateMetadata(transaction.metadata.copy(schemaString = wanted.json))
-    val files = store(pieces, folder, log.newDeltaHadoopConf())
+    val added = store(pieces, folder, log, transaction)
+    transaction.commit(added ++ before.map(_.removeWithTimestamp()), DeltaOperations.Write(SaveMode.Overwrite))
+    forgetCached(pieces.sparkSession, folder)
+  }
+
+  /**
+   * Add rows in one commit; the table has all their columns.
+   *
+   * @param application with `number` names the commit: done before, it is not done again; null: it is not named
+   */
+  def append(pieces: DataFrame, folder: String, schema: String, application: String, number: Long): Unit = {
+    val log = DeltaLog.forTable(pieces.sparkSession, folder)
+    val transaction = log.startTransaction(None)
+    val unknown = structOf(schema).fieldNames.diff(transaction.metadata.schema.fieldNames)
+    require(unknown.isEmpty, s"the table at $folder has no column ${unknown.mkString(", ")}")
+    val name = Option(application).map(SetTransaction(_, number, Some(System.currentTimeMillis())))
+    if (name.forall(wanted => transaction.txnVersion(wanted.appId) < wanted.version)) {
+      val added = store(pieces, folder, log, transaction)
+      transaction.commit(added ++ name, DeltaOperations.Write(SaveMode.Append))
+      forgetCached(pieces.sparkSession, folder)
+    }
+  }
+
+  /** Frames of the table that this session has cached are computed anew, as after a write of Spark's. */
+  private def forgetCached(spark: SparkSession, folder: String): Unit = {
+    val session = spark.asInstanceOf[classic.SparkSession]
+    session.sharedState.cacheManager.recacheByPath(session, folder)
+  }
+
+  private def structOf(schema: String): StructType = DataType.fromJson(schema).asInstanceOf[StructType]
+
+  /** Store the files, and tell the commit's metrics of them. */
+  private def store(pieces: DataFrame, folder: String, log: DeltaLog, transaction: OptimisticTransaction): Seq[AddFile] = {
+    val spark = pieces.sparkSession
+    val files = storeFiles(pieces, folder, log.newDeltaHadoopConf())
     val totals = Map("numFiles" -> files.length.toLong, "numOutputRows" -> files.map(_.rows).sum, "numOutputBytes" -> files.map(_.size).sum)
     transaction.registerSQLMetrics(spark, totals.map { case (name, total) =>
       val metric = SQLMetrics.createMetric(spark.sparkContext, name)
       metric.set(total)
       name -> metric
     })
-    val added = files.map(file => AddFile(file.name, Map.empty, file.size, file.written, dataChange = true, file.statistics))
-    transaction.commit(added ++ before.map(_.removeWithTimestamp()), DeltaOperations.Write(SaveMode.Overwrite))
+    files.map(file => AddFile(file.name, Map.empty, file.size, file.written, dataChange = true, file.statistics))
   }
 
-  private def store(pieces: DataFrame, folder: String, conf: Configuration): Seq[Stored] = {
+  private def storeFiles(pieces: DataFrame, folder: String, conf: Configuration): Seq[Stored] = {
     import pieces.sparkSession.implicits._
     val settings = pieces.sparkSession.sparkContext.broadcast(conf.iterator.asScala.map(each => each.getKey -> each.getValue).toMap)
     pieces.as[Piece].mapPartitions(of => storeFile(of, folder, settings.value)).collect().toSeq

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from turbine_health.errors import ConcurrentRunError, TableError
-from turbine_health.io.encoded_files import Kernel, fits_encoded_files, replace_by_encoded_files
+from turbine_health.io.encoded_files import Kernel, append_encoded_files, fits_encoded_files, replace_by_encoded_files
 from turbine_health.io.fingerprints import fingerprints
 from turbine_health.io.hadoop import Hadoop
 from turbine_health.settings import StorageSettings
@@ -181,11 +181,9 @@ class TableStore:
         """Add rows. With a `transaction` seen before, nothing is written."""
         return self._write(frame, table, "append", transaction=transaction)
 
-    def overwrite(
-        self, frame: DataFrame, table: Table, where: str | None = None, transaction: Transaction | None = None
-    ) -> WriteResult:
-        """Replace all rows, or those that match `where`, in one commit; readers see before or after."""
-        return self._write(frame, table, "overwrite", where=where, transaction=transaction)
+    def overwrite(self, frame: DataFrame, table: Table) -> WriteResult:
+        """Replace all rows in one commit; readers see before or after."""
+        return self._write(frame, table, "overwrite")
 
     def replace(self, frame: DataFrame, table: Table) -> WriteResult:
         """Replace all rows and the schema in one commit, for a table whose columns follow from settings."""
@@ -193,13 +191,14 @@ class TableStore:
 
     def replace_by_kernel(self, rows: DataFrame, kernel: Kernel, table: Table) -> WriteResult:
         """As `replace`, by the rows that `kernel` makes of each partition of `rows`, encoded where it makes them."""
-        self.create(table)
-        if not fits_encoded_files(self.spark, self.path(table)):
-            return self.replace(rows.mapInArrow(kernel, table.schema), table)
-        before = self.version(table)
-        with self._alone(table):
-            replace_by_encoded_files(rows, kernel, table, self.path(table))
-        return self._result(table, before)
+        by_workers = self._by_workers(table, lambda path: replace_by_encoded_files(rows, kernel, table, path))
+        return by_workers or self.replace(rows.mapInArrow(kernel, table.schema), table)
+
+    def append_by_kernel(self, rows: DataFrame, kernel: Kernel, table: Table, transaction: Transaction | None) -> WriteResult:
+        """As `append`, of the rows that `kernel` makes of each partition of `rows`, encoded where it makes them."""
+        name = (transaction.application, transaction.number) if transaction else (None, 0)
+        by_workers = self._by_workers(table, lambda path: append_encoded_files(rows, kernel, table, path, *name))
+        return by_workers or self.append(rows.mapInArrow(kernel, table.schema), table, transaction)
 
     def overwrite_if_changed(self, frame: DataFrame, table: Table) -> WriteResult:
         """Replace all rows, unless the table holds these very rows already; then no version is written."""
@@ -229,7 +228,6 @@ class TableStore:
             return self.append(frame, table, transaction)
         self._refuse_other_schema(frame, table, "cannot be written")
         self._spare_dictionaries(table)
-        before = self.version(table)
         on = " AND ".join([*(f"new.`{key}` = old.`{key}`" for key in table.keys), f"({within})"])
         merge = (
             DeltaTable.forPath(self.spark, self.path(table))
@@ -238,13 +236,8 @@ class TableStore:
             .whenMatchedUpdateAll(condition=update_if)
             .whenNotMatchedInsertAll()
         )
-        self._begin(transaction)
-        try:
-            with self._alone(table):
-                merge.execute()
-        finally:
-            self._end(transaction)
-        return self._result(table, before)
+        with self._named(transaction):
+            return self._commit(table, merge.execute)
 
     def add_missing(self, table: Table, names: Sequence[str]) -> list[str]:
         """Add those of the columns `names` that the table does not have yet; null in the rows there are."""
@@ -257,12 +250,9 @@ class TableStore:
 
     def delete(self, keys: DataFrame, table: Table) -> WriteResult:
         """Delete the rows whose keys are in `keys`; none there, none written."""
-        before = self.version(table)
         on = " AND ".join(f"gone.`{key}` = old.`{key}`" for key in table.keys)
         merge = DeltaTable.forPath(self.spark, self.path(table)).alias("old").merge(keys.alias("gone"), on)
-        with self._alone(table):
-            merge.whenMatchedDelete().execute()
-        return self._result(table, before)
+        return self._commit(table, merge.whenMatchedDelete().execute)
 
     def _write(
         self,
@@ -270,25 +260,23 @@ class TableStore:
         table: Table,
         mode: str,
         *,
-        where: str | None = None,
         transaction: Transaction | None = None,
         options: Mapping[str, str] | None = None,
     ) -> WriteResult:
         self._refuse_other_schema(frame, table, "cannot be written")
         self.create(table)
         self._spare_dictionaries(table)
-        before = self.version(table)
         writer = frame.select(*table.schema.names).write.format("delta").mode(mode).options(**options or {})
-        if where is not None:
-            writer = writer.option("replaceWhere", where)
         if transaction is not None:
             writer = writer.option("txnAppId", transaction.application).option("txnVersion", transaction.number)
-        with self._alone(table):
-            writer.save(self.path(table))
-        return self._result(table, before)
+        return self._commit(table, lambda: writer.save(self.path(table)))
 
-    def _alone(self, table: Table) -> AbstractContextManager[None]:
-        return alone(table.identifier, self.path(table))
+    def _commit(self, table: Table, write: Callable[[], None]) -> WriteResult:
+        """What `write` did to the table, none of it where another run changed the same."""
+        before = self.version(table)
+        with alone(table.identifier, self.path(table)):
+            write()
+        return self._result(table, before)
 
     def _existing_path(self, table: Table) -> str:
         path = self.path(table)
@@ -316,15 +304,23 @@ class TableStore:
                 self.spark.conf.set(f"parquet.enable.dictionary#{name}", "false")
                 self._spared.add(name)
 
-    def _begin(self, transaction: Transaction | None) -> None:
-        if transaction is not None:
-            self.spark.conf.set("spark.databricks.delta.write.txnAppId", transaction.application)
-            self.spark.conf.set("spark.databricks.delta.write.txnVersion", str(transaction.number))
+    def _by_workers(self, table: Table, write: Callable[[str], None]) -> WriteResult | None:
+        """One commit by `write`; None where files that workers encode do not fit the table."""
+        self.create(table)
+        if not fits_encoded_files(self.spark, self.path(table)):
+            return None
+        return self._commit(table, lambda: write(self.path(table)))
 
-    def _end(self, transaction: Transaction | None) -> None:
-        if transaction is not None:
-            self.spark.conf.unset("spark.databricks.delta.write.txnAppId")
-            self.spark.conf.unset("spark.databricks.delta.write.txnVersion")
+    @contextmanager
+    def _named(self, transaction: Transaction | None) -> Iterator[None]:
+        names = {"txnAppId": transaction.application, "txnVersion": str(transaction.number)} if transaction else {}
+        for key, value in names.items():
+            self.spark.conf.set(f"spark.databricks.delta.write.{key}", value)
+        try:
+            yield
+        finally:
+            for key in names:
+                self.spark.conf.unset(f"spark.databricks.delta.write.{key}")
 
     def _result(self, table: Table, before: int) -> WriteResult:
         newest = self.version(table)

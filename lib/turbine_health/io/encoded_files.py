@@ -56,12 +56,26 @@ def replace_by_encoded_files(rows: DataFrame, kernel: Kernel, table: Table, path
     Args:
         rows: Partitioned as `kernel` wants them.
         kernel: Its batches have the columns of `table`, of their Arrow types. Each partition becomes one file.
-        table: Names the columns; those `unrepeated` get no dictionary, its keys get the statistics that spare files.
+        table: Names the columns; those `unrepeated` get no dictionary, those it is searched by get the statistics that
+            spare files.
         path: A Delta table for which `fits_encoded_files` holds.
     """
-    spark = rows.sparkSession
-    pieces: Any = rows.mapInArrow(_encoder(kernel, table, str(_codec(spark))), PIECES)
-    _jvm_side(spark).replace(pieces._jdf, path, table.schema.json())
+    _jvm_side(rows.sparkSession).replace(_pieces(rows, kernel, table), path, table.schema.json())
+
+
+def append_encoded_files(
+    rows: DataFrame, kernel: Kernel, table: Table, path: str, application: str | None, number: int
+) -> None:
+    """Add what `kernel` makes of each partition of `rows`, in one commit, unless `application` has done `number` before.
+
+    See `replace_by_encoded_files`; the table has all columns of `table`.
+    """
+    _jvm_side(rows.sparkSession).append(_pieces(rows, kernel, table), path, table.schema.json(), application, number)
+
+
+def _pieces(rows: DataFrame, kernel: Kernel, table: Table) -> Any:
+    pieces: Any = rows.mapInArrow(_encoder(kernel, table, str(_codec(rows.sparkSession))), PIECES)
+    return pieces._jdf
 
 
 def _jvm_side(spark: Any) -> Any:
@@ -72,12 +86,18 @@ def _codec(spark: SparkSession) -> str | None:
     return CODECS.get(str(spark.conf.get("spark.sql.parquet.compression.codec")).lower())
 
 
+def _searched_by(table: Table) -> tuple[str, ...]:
+    """Columns whose least and greatest Delta notes for each file."""
+    named = dict(table.properties).get("delta.dataSkippingStatsColumns")
+    return tuple(named.split(",")) if named else table.keys
+
+
 def _encoder(kernel: Kernel, table: Table, codec: str) -> Kernel:
     schema = to_arrow_schema(table.schema, timezone="UTC")
     repeated = [name for name in schema.names if name not in table.unrepeated]
 
     def encode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        file = _File(schema, repeated, table.keys, codec)
+        file = _File(schema, repeated, _searched_by(table), codec)
         for batch in kernel(batches):
             yield from file.add(batch)
         yield from file.end()
@@ -88,16 +108,21 @@ def _encoder(kernel: Kernel, table: Table, codec: str) -> Kernel:
 class _File:
     """One Parquet file, given away piece by piece as it grows."""
 
-    def __init__(self, schema: pa.Schema, repeated: list[str], keys: tuple[str, ...], codec: str) -> None:
+    def __init__(self, schema: pa.Schema, repeated: list[str], searched_by: tuple[str, ...], codec: str) -> None:
         self._schema = schema
         self._bytes = _Outbox()
         self._writer = pq.ParquetWriter(
-            self._bytes, schema, compression=codec, use_dictionary=repeated, write_statistics=list(keys), store_schema=False
+            self._bytes,
+            schema,
+            compression=codec,
+            use_dictionary=repeated,
+            write_statistics=list(searched_by),
+            store_schema=False,
         )
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_bytes = 0
         self._rows = 0
-        self._of_keys = {key: _KeyStatistics() for key in keys}
+        self._columns = {name: _ColumnStatistics() for name in searched_by}
 
     def add(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """Take rows in, and give away what is encoded."""
@@ -119,8 +144,8 @@ class _File:
         # Refuses a null where the schema allows none.
         group = pa.Table.from_batches(self._waiting).select(self._schema.names).cast(self._schema)
         self._waiting, self._waiting_bytes = [], 0
-        for key, statistics in self._of_keys.items():
-            statistics.add(group[key])
+        for name, statistics in self._columns.items():
+            statistics.add(group[name])
         self._rows += len(group)
         self._writer.write_table(group, row_group_size=len(group))
         encoded = self._bytes.take()
@@ -129,18 +154,17 @@ class _File:
 
     def _statistics(self) -> str:
         """As Delta's protocol writes them into a commit."""
-        of_keys = self._of_keys.items()
-        known = [(key, each) for key, each in of_keys if each.least is not None]
+        known = [(name, each) for name, each in self._columns.items() if each.least is not None]
         return json.dumps({
             "numRecords": self._rows,
-            "minValues": {key: _json_value(each.least) for key, each in known},
-            "maxValues": {key: _json_value(each.greatest) for key, each in known},
-            "nullCount": {key: each.nulls for key, each in of_keys},
+            "minValues": {name: _json_value(each.least) for name, each in known},
+            "maxValues": {name: _json_value(each.greatest) for name, each in known},
+            "nullCount": {name: each.nulls for name, each in self._columns.items()},
         })  # fmt: skip
 
 
-class _KeyStatistics:
-    """Least and greatest value of one key; None where there is none yet."""
+class _ColumnStatistics:
+    """Least and greatest value of one column; None where there is none yet."""
 
     def __init__(self) -> None:
         self.least: Any = None

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from turbine_health.errors import DataError
 from turbine_health.feature_tables import FEATURE_RUNS
 from turbine_health.io.delta import TableStore, WriteResult
+from turbine_health.io.local_rows import local_rows
 from turbine_health.pipelines.feature_updates import FeatureUpdates
 from turbine_health.settings import Settings
 from turbine_health.tables import ASSET_LIVES, CHANGED_HOURS
@@ -102,7 +103,7 @@ def build_features(
             windows,
             examples,
         )
-        store.append(store.spark.createDataFrame([run], FEATURE_RUNS.schema), FEATURE_RUNS)
+        store.append(local_rows(store.spark, [run], FEATURE_RUNS.schema), FEATURE_RUNS)
     return FeaturesSummary(kind, cells, windows, examples, time.monotonic() - began)
 
 

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from turbine_health.errors import DataError
+from turbine_health.io.local_rows import local_rows
 from turbine_health.pipelines.ingest_received import Received
 from turbine_health.tables import CHANGED_HOURS, INGEST_RUNS, QUARANTINE
 from turbine_health.transforms.layouts import Layout
@@ -101,4 +102,4 @@ def _write(
         {table.identifier: store.version(table) for table in tables},
         round(time.monotonic() - clock, 3),
     )  # fmt: skip
-    store.append(store.spark.createDataFrame([row], INGEST_RUNS.schema), INGEST_RUNS, received.transaction)
+    store.append(local_rows(store.spark, [row], INGEST_RUNS.schema), INGEST_RUNS, received.transaction)

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from turbine_health.io.delta import TableStore, Transaction, WriteResult
 from turbine_health.io.feeds import first_lines, write_lines
+from turbine_health.io.local_rows import local_rows
 from turbine_health.io.raw_files import Batch
 from turbine_health.pipelines.bronze_layouts import first_lines_of, keys_of
 from turbine_health.pipelines.ingest_account import BatchAccount, record_account
@@ -39,14 +40,15 @@ def take_batch(store: TableStore, settings: Settings, source: Source, batch: Bat
     run_id = f"{source.name}-{batch.stream[:8]}-{batch.number}"
     transaction = Transaction(f"ingest-{source.name}-{batch.stream}", batch.number)
     layouts = _write_bronze(store, source, batch, transaction)
-    files = store.spark.createDataFrame([layout.as_row() for layout in layouts], LAYOUT_SCHEMA)
+    files = local_rows(store.spark, [layout.as_row() for layout in layouts], LAYOUT_SCHEMA)
+    uris = {layout.order: layout.file for layout in layouts}
     lines = store.read(bronze(source.name)).where(F.col("_ingested_at") == batch.received_at)
     judged = lines.transform(to_judged_rows, files, source, common_positions(layouts), settings.ingest.max_future_minutes)
     # Cutting and judging lines costs more than all that follows, and four queries need the result. On disk, for
     # the rows of a batch are as large as the whole heap of a small driver.
     rows = judged.transform(to_verdicts, source).persist(StorageLevel.DISK_ONLY)
     hours = rows.transform(good_keys).transform(to_hours).persist()
-    received = Received(store, settings, source, batch.received_at, run_id, transaction, rows, files, hours)
+    received = Received(store, settings, source, batch.received_at, run_id, transaction, rows, files, uris, hours)
     neighbours = neighbours_of(received)
     superseded = find_superseded(received, neighbours)
     _write_quarantine(received, superseded)

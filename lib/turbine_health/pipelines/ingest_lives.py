@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from turbine_health.io.delta import TableStore
 from turbine_health.io.event_logs import read_event_log
+from turbine_health.io.local_rows import local_rows
 from turbine_health.io.short_plans import cached_with_short_plan
 from turbine_health.pipelines.bronze_layouts import layouts_in_bronze
 from turbine_health.settings import Settings
@@ -109,7 +110,7 @@ def _flags(store: TableStore, source: Source, failures: FlagColumn, silver: Data
     """Whether each reading of silver carries the failure flag; only bronze holds it."""
     lines = store.read(bronze(source.name))
     layouts = layouts_in_bronze(store, source, lines)
-    files = store.spark.createDataFrame([layout.as_row() for layout in layouts], LAYOUT_SCHEMA)
+    files = local_rows(store.spark, [layout.as_row() for layout in layouts], LAYOUT_SCHEMA)
     rows = lines.transform(to_rows, files, source, common_positions(layouts))
     is_failed = F.coalesce(F.trim(raw_name(source, failures.column)) == failures.failed_value, F.lit(False))
     flagged = rows.select(*PROVENANCE, is_failed.alias("is_failed"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -37,10 +38,10 @@ class Totals:
 class Received:
     """The rows that one batch brought, judged, and where they go.
 
-    `rows` comes from `quality.to_verdicts`, `files` is of `LAYOUT_SCHEMA`, `hours` from
-    `superseding.to_hours` over all rows of the batch. Without a `transaction` every write counts anew.
-    `file_orders` gives `_source_file` and `_file_order` of silver's rows that came with the same batches; a new
-    batch has none.
+    `rows` comes from `quality.to_verdicts`, `files` is of `LAYOUT_SCHEMA`, `file_uris` gives the URI of each
+    `_file_order`, `hours` comes from `superseding.to_hours` over all rows of the batch. Without a `transaction` every
+    write counts anew. `file_orders` gives `_source_file` and `_file_order` of silver's rows that came with the same
+    batches; a new batch has none.
     """
 
     store: TableStore
@@ -51,6 +52,7 @@ class Received:
     transaction: Transaction | None
     rows: DataFrame
     files: DataFrame
+    file_uris: Mapping[int, str]
     hours: DataFrame
     file_orders: DataFrame | None = None
 

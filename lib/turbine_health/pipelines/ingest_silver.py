@@ -8,12 +8,15 @@ from math import ceil
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import ArrayType, BooleanType, StringType, StructField, StructType
 
 from turbine_health.pipelines.ingest_received import Received, with_unaccounted_run
 from turbine_health.pipelines.ingest_superseded import Superseded
 from turbine_health.transforms.flags import value_flags
-from turbine_health.transforms.health import with_health_flags
-from turbine_health.transforms.quality import SEPARATOR, as_array
+from turbine_health.transforms.health import flag_slices
+from turbine_health.transforms.quality import SEPARATOR
+from turbine_health.transforms.silver_rows import BatchFacts, with_provenance
 from turbine_health.transforms.slicing import Slicing
 from turbine_health.transforms.superseding import LATEST_FIRST
 
@@ -21,24 +24,27 @@ from turbine_health.transforms.superseding import LATEST_FIRST
 ROWS_PER_TASK = 200_000
 # A slice gets copies of the readings that its flags look back to and ahead; it is at least so many times as long.
 REACHES_PER_SLICE = 8
+# Of readings that silver held already: too far away for their flags to change, and the flags they had. Null: a new one.
+_AS_IT_WAS = (StructField("is_settled", BooleanType()), StructField("_old_flags", ArrayType(StringType())))
 
 
 def write_silver(received: Received, neighbours: DataFrame | None, superseded: Superseded) -> None:
     """Write the readings that stay, and the flags that they change on their neighbours, in one commit."""
     if received.totals.first_time is None and received.store.exists(received.silver):
         return
-    candidates = _as_candidates(received)
+    readings = _own_readings(received)
     if neighbours is not None:
-        candidates = candidates.unionByName(_neighbours_as_candidates(received, neighbours))
+        readings = readings.unionByName(_neighbours_readings(received, neighbours), allowMissingColumns=True)
     latest_by = LATEST_FIRST if superseded.rows is not None else ()
-    flagged = candidates.transform(
-        with_health_flags, received.source, received.settings.ingest, slicing_of(received), latest_by
-    )
-    rows = _as_silver(received, flagged)
+    slices, flagging = flag_slices(readings, received.source, received.settings.ingest, slicing_of(received), latest_by)
+    facts = BatchFacts(received.source.name, received.run_id, received.file_uris)
+    schema = received.silver.schema if neighbours is None else StructType([*received.silver.schema, *_AS_IT_WAS])
+    columns = dict(zip(schema.names, to_arrow_schema(schema, timezone="UTC").types, strict=True))
+    kernel = with_provenance(flagging, facts, columns, SEPARATOR)
     if neighbours is None:
-        received.store.append(rows.select(*received.silver.schema.names), received.silver, received.transaction)
+        received.store.append_by_kernel(slices, kernel, received.silver, received.transaction)
     else:
-        _write_beside_neighbours(received, rows, superseded)
+        _write_beside_neighbours(received, slices.mapInArrow(kernel, schema), superseded)
 
 
 def slicing_of(received: Received) -> Slicing:
@@ -56,10 +62,12 @@ def slicing_of(received: Received) -> Slicing:
 
 
 def _write_beside_neighbours(received: Received, rows: DataFrame, superseded: Superseded) -> None:
+    """`rows` have the columns of silver and `_AS_IT_WAS`."""
     columns = received.silver.schema.names
-    is_changed = F.col("is_new") | (~F.col("is_settled") & (F.col("quality_flags") != F.col("_old_flags")))
+    is_new = F.col("is_settled").isNull()
+    is_changed = is_new | (~F.col("is_settled") & (F.col("quality_flags") != F.col("_old_flags")))
     changed = rows.where(is_changed).persist(StorageLevel.DISK_ONLY)
-    old_time = F.when(~F.col("is_new"), F.col("event_time"))
+    old_time = F.when(~is_new, F.col("event_time"))
     first, last = changed.agg(F.min(old_time), F.max(old_time)).collect()[0]
     touched = [moment for moment in (first, last, *(superseded.silver_times or ())) if moment is not None]
     table, transaction = received.silver, received.transaction
@@ -71,38 +79,18 @@ def _write_beside_neighbours(received: Received, rows: DataFrame, superseded: Su
     changed.unpersist()
 
 
-def _as_candidates(received: Received) -> DataFrame:
-    own = {signal.name for signal in received.source.signals}
-    names = received.settings.signal_names
-    values = [F.col(name) if name in own else F.lit(None).cast("double").alias(name) for name in names]
-    return received.good.select(
-        "asset_id", "event_time", *values, "_value_flags", "_file_order",
-        F.lit(received.source.name).alias("_source"), F.lit(None).cast("string").alias("_source_file"),
-        "_source_row", "_ingested_at",
-        F.lit(True).alias("is_new"), F.lit(False).alias("is_settled"), F.array().cast("array<string>").alias("_old_flags"),
-        F.lit(None).cast("string").alias("_unaccounted_run"),
-    )  # fmt: skip
+def _own_readings(received: Received) -> DataFrame:
+    own = [signal.name for signal in received.source.signals]
+    return received.good.select("asset_id", "event_time", *own, "_value_flags", "_file_order", "_source_row", "_ingested_at")
 
 
-def _neighbours_as_candidates(received: Received, neighbours: DataFrame) -> DataFrame:
+def _neighbours_readings(received: Received, neighbours: DataFrame) -> DataFrame:
     kept_flags = F.array_join(value_flags("quality_flags"), SEPARATOR)
     return neighbours.transform(with_unaccounted_run, received.store).select(
         "asset_id", "event_time", *received.settings.signal_names,
-        kept_flags.alias("_value_flags"), "_file_order",
-        "_source", "_source_file", "_source_row", "_ingested_at",
-        F.lit(False).alias("is_new"), "is_settled", F.col("quality_flags").alias("_old_flags"), "_unaccounted_run",
+        kept_flags.alias("_value_flags"), "_file_order", "_source_row", "_ingested_at",
+        "_source", "_source_file", "_unaccounted_run", "is_settled", F.col("quality_flags").alias("_old_flags"),
     )  # fmt: skip
-
-
-def _as_silver(received: Received, flagged: DataFrame) -> DataFrame:
-    files = received.files.select("_file_order", F.col("_source_file").alias("_file_of_batch"))
-    flags = F.concat_ws(SEPARATOR, F.nullif("_value_flags", F.lit("")), "_health_flags")
-    return flagged.join(F.broadcast(files), on="_file_order", how="left").withColumns({
-        "_source_file": F.coalesce("_source_file", "_file_of_batch"),
-        "quality_flags": as_array(flags),
-        # A row that a killed readmission moved goes on bearing its name: the next one accounts for it.
-        "_run_id": F.coalesce("_unaccounted_run", F.lit(received.run_id)),
-    })  # fmt: skip
 
 
 def _literal(moment: datetime) -> str:

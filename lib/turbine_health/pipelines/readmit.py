@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from turbine_health.io.delta import TableStore
 from turbine_health.io.feeds import files_in_order
+from turbine_health.io.local_rows import local_rows
 from turbine_health.pipelines.bronze_layouts import keys_in_bronze, layouts_in_bronze
 from turbine_health.pipelines.ingest import prepare_silver
 from turbine_health.pipelines.ingest_batch import write_changed_hours
@@ -109,14 +110,15 @@ def _received(store: TableStore, settings: Settings, source: Source, waiting: Da
     """Those of the waiting rows that are good now, placed as they stood in their batches."""
     places = _places(store, settings, source, waiting)
     layouts = layouts_in_bronze(store, source, waiting, places, keys_in_bronze(store, source, waiting))
-    files = store.spark.createDataFrame([layout.as_row() for layout in layouts], LAYOUT_SCHEMA)
+    files = local_rows(store.spark, [layout.as_row() for layout in layouts], LAYOUT_SCHEMA)
+    uris = {layout.order: layout.file for layout in layouts}
     lines = waiting.select(*bronze(source.name).schema.names)
     rows = lines.transform(to_judged_rows, files, source, common_positions(layouts), settings.ingest.max_future_minutes)
     good = rows.where(in_place(F.col("_reasons") == "")).transform(to_verdicts, source).persist()
     hours = good.transform(good_keys).transform(to_hours).persist()
     orders = store.spark.createDataFrame(list(places.items()), "_source_file STRING, _file_order INT")
     run_id = f"{_prefix(source)}{started:%Y%m%dT%H%M%S%f}"
-    return Received(store, settings, source, started, run_id, None, good, files, hours, orders)
+    return Received(store, settings, source, started, run_id, None, good, files, uris, hours, orders)
 
 
 def _places(store: TableStore, settings: Settings, source: Source, waiting: DataFrame) -> dict[str, int]:
@@ -157,7 +159,7 @@ def _record(received: Received, moved: Counter[str]) -> None:
         _account(received, run_id, moved[run_id], *superseded.get(run_id, (0, 0))) for run_id in sorted({*superseded, *moved})
     ]
     if accounts:
-        store.append(store.spark.createDataFrame(accounts, INGEST_RUNS.schema), INGEST_RUNS)
+        store.append(local_rows(store.spark, accounts, INGEST_RUNS.schema), INGEST_RUNS)
 
 
 def _account(received: Received, run_id: str, moved: int, of_quarantine: int, of_silver: int) -> tuple[object, ...]:

@@ -20,7 +20,7 @@ from turbine_health.sources import Signal, Source
 from turbine_health.transforms.cells import MICROSECONDS
 from turbine_health.transforms.health_kernel import HealthRules, SignalRule, flagging
 from turbine_health.transforms.quality import SEPARATOR
-from turbine_health.transforms.slicing import Slicing
+from turbine_health.transforms.slicing import Kernel, Slicing
 
 # Six equal readings of a coarse hourly or daily signal are chance, a dozen are not.
 FEWEST_EQUAL_READINGS = 12
@@ -74,8 +74,7 @@ def with_health_flags(
     - `asset:gap`: the reading comes more than `max_gap_steps` samplings after the one before, or has none before
       within `Reach.before`, unless that one was of a turbine parked in calm wind.
 
-    Grain: one row per `asset_id` and `event_time`. A partition of the result holds a time slice of a share of the
-    turbines, sorted, so that the files of a table follow time.
+    Grain: one row per `asset_id` and `event_time`.
 
     Args:
         readings: One row per `asset_id` and `event_time`, unless `latest_by` is given.
@@ -83,6 +82,19 @@ def with_health_flags(
         settings: Limits of the flags.
         slicing: How much a worker holds; the flags are the same for any.
         latest_by: Columns of numbers or times, the first of them first: of rows with one key only the greatest stays.
+    """
+    slices, kernel = flag_slices(readings, source, settings, slicing, latest_by)
+    flagged = StructType([*readings.schema.fields, StructField("_health_flags", StringType())])
+    return slices.mapInArrow(kernel, flagged)
+
+
+def flag_slices(
+    readings: DataFrame, source: Source, settings: IngestSettings, slicing: Slicing, latest_by: Sequence[str]
+) -> tuple[DataFrame, Kernel]:
+    """Readings brought together, and the kernel for `mapInArrow` that flags them; see `with_health_flags`.
+
+    A partition holds a time slice of a share of the turbines, and leaves the kernel sorted, so that the files of a table
+    follow time.
     """
     reach, length = Reach.of(source, settings), slicing.chunk_seconds * MICROSECONDS
     # A slice also gets copies of the readings around it that its flags depend on; the kernel drops them in the end.
@@ -93,9 +105,8 @@ def with_health_flags(
     )
     sliced = readings.select("*", slices.alias("_slice"))
     partition = slicing.partition_of(F.col("asset_id"), F.col("_slice"))
-    flagged = StructType([*readings.schema.fields, StructField("_health_flags", StringType())])
     kernel = flagging(_rules(source, settings, reach), length, latest_by)
-    return sliced.repartitionById(slicing.partitions, partition).mapInArrow(kernel, flagged)
+    return sliced.repartitionById(slicing.partitions, partition), kernel
 
 
 def _rules(source: Source, settings: IngestSettings, reach: Reach) -> HealthRules:

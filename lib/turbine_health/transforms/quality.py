@@ -77,8 +77,7 @@ def with_signals(rows: DataFrame, source: Source) -> DataFrame:
     })  # fmt: skip
     flag_of = {signal.name: F.col(f"_flag_{signal.name}") for signal in source.signals}
     values = {
-        signal.name: F.when(flag_of[signal.name].isNull(), canonical(numbers[signal.name], signal))
-        for signal in source.signals
+        signal.name: F.when(flag_of[signal.name].isNull(), canonical(numbers[signal.name], signal)) for signal in source.signals
     }
     # Nearly every row has none.
     flags = F.when(F.coalesce(*flag_of.values()).isNull(), "").otherwise(F.concat_ws(SEPARATOR, *flag_of.values()))
