@@ -91,7 +91,7 @@ def with_values(rows: pl.DataFrame, source: Source) -> pl.DataFrame:
 
 
 def with_health_flags(readings: pl.DataFrame, source: Source, settings: IngestSettings) -> pl.DataFrame:
-    """As `transforms.health.with_health_flags`; `readings` are sorted by turbine and time, each key once."""
+    """As `transforms.health.flag_slices`; `readings` are sorted by turbine and time, each key once."""
     reach = Reach.of(source, settings)
     times = pl.col("event_time")
     before, after = times.shift(1).over("asset_id"), times.shift(-1).over("asset_id")

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import StructType
+from pyspark.sql.types import StringType, StructField, StructType
 
-from turbine_health.settings import Settings
+from turbine_health.settings import IngestSettings, Settings
 from turbine_health.sources import Source
 from turbine_health.tables import (
     ASSET_EVENTS,
@@ -27,7 +27,11 @@ from turbine_health.tables import (
     training_examples,
     window_features,
 )
+from turbine_health.transforms.health import flag_slices
+from turbine_health.transforms.slicing import Slicing
 
+# Three centuries from 1970 in one piece.
+ONE_SLICE = Slicing(chunk_seconds=10_000_000_000, chunks=1, turbine_shares=1)
 INGESTED_AT = datetime(2030, 1, 1, tzinfo=timezone.utc)
 
 
@@ -170,6 +174,18 @@ def _window_rows(asset_id: str, first: str, every_hours: float, columns: Mapping
         }
         for number, window_end in enumerate(times(first, _length(columns), every_hours * 60))
     ]
+
+
+def with_health_flags(
+    readings: DataFrame,
+    source: Source,
+    settings: IngestSettings,
+    slicing: Slicing = ONE_SLICE,
+    latest_by: Sequence[str] = (),
+) -> DataFrame:
+    """Add `_health_flags`, as ingest finds them."""
+    slices, kernel = flag_slices(readings, source, settings, slicing, latest_by)
+    return slices.mapInArrow(kernel, StructType([*readings.schema.fields, StructField("_health_flags", StringType())]))
 
 
 def _length(columns: Mapping[str, Sequence[Any]]) -> int:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 
-from builders import readings, settings
+from builders import ONE_SLICE, readings, settings, with_health_flags
 from pyspark.sql import functions as F
 
 from turbine_health.sources import Source
 from turbine_health.transforms.flags import value_flags
-from turbine_health.transforms.health import ONE_SLICE, with_health_flags
 from turbine_health.transforms.slicing import Slicing
 
 SIGNALS = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from builders import lives, readings, settings, source, utc
+from builders import lives, readings, settings, source, utc, with_health_flags
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -13,7 +13,6 @@ from turbine_health.sources import Source
 from turbine_health.tables import window_features
 from turbine_health.transforms.cells import cell_slices
 from turbine_health.transforms.features import feature_plan
-from turbine_health.transforms.health import with_health_flags
 from turbine_health.transforms.quality import as_array
 from turbine_health.transforms.slicing import Slicing
 from turbine_health.transforms.spans import to_cell_spans, to_window_spans

@@ -13,7 +13,6 @@ from datetime import timedelta
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
 
 from turbine_health.settings import IngestSettings
 from turbine_health.sources import Signal, Source
@@ -30,8 +29,6 @@ FULL_CIRCLE_DEG = 360
 
 # A longer silence is a gap, however calm it was before: a winter's night in the far north, and no more.
 LONGEST_PARKING = timedelta(hours=24)
-# Three centuries from 1970 in one piece.
-ONE_SLICE = Slicing(chunk_seconds=10_000_000_000, chunks=1, turbine_shares=1)
 
 
 @dataclass(frozen=True)
@@ -58,14 +55,12 @@ class Reach:
         return self.longest_step
 
 
-def with_health_flags(
-    readings: DataFrame,
-    source: Source,
-    settings: IngestSettings,
-    slicing: Slicing = ONE_SLICE,
-    latest_by: Sequence[str] = (),
-) -> DataFrame:
-    """Add `_health_flags`: `<signal>:<flag>` and `asset:gap`, joined by `quality.SEPARATOR`; null when fine.
+def flag_slices(
+    readings: DataFrame, source: Source, settings: IngestSettings, slicing: Slicing, latest_by: Sequence[str]
+) -> tuple[DataFrame, Kernel]:
+    """Readings brought together, and the kernel for `mapInArrow` that adds `_health_flags` to each.
+
+    These are `<signal>:<flag>` and `asset:gap`, joined by `quality.SEPARATOR`; null when fine.
 
     - `frozen`: the very same value for `frozen_hours` (or a dozen samplings, if that is longer) while the turbine runs.
     - `flat_at_limit`: the same, at an end of the valid range.
@@ -74,27 +69,15 @@ def with_health_flags(
     - `asset:gap`: the reading comes more than `max_gap_steps` samplings after the one before, or has none before
       within `Reach.before`, unless that one was of a turbine parked in calm wind.
 
-    Grain: one row per `asset_id` and `event_time`.
+    Grain of what the kernel returns: one row per `asset_id` and `event_time`. A partition holds a time slice of a share of
+    the turbines, and leaves the kernel sorted, so that the files of a table follow time.
 
     Args:
-        readings: One row per `asset_id` and `event_time`, unless `latest_by` is given.
+        readings: One row per `asset_id` and `event_time`, unless there are columns in `latest_by`.
         source: Its signals and sampling.
         settings: Limits of the flags.
         slicing: How much a worker holds; the flags are the same for any.
         latest_by: Columns of numbers or times, the first of them first: of rows with one key only the greatest stays.
-    """
-    slices, kernel = flag_slices(readings, source, settings, slicing, latest_by)
-    flagged = StructType([*readings.schema.fields, StructField("_health_flags", StringType())])
-    return slices.mapInArrow(kernel, flagged)
-
-
-def flag_slices(
-    readings: DataFrame, source: Source, settings: IngestSettings, slicing: Slicing, latest_by: Sequence[str]
-) -> tuple[DataFrame, Kernel]:
-    """Readings brought together, and the kernel for `mapInArrow` that flags them; see `with_health_flags`.
-
-    A partition holds a time slice of a share of the turbines, and leaves the kernel sorted, so that the files of a table
-    follow time.
     """
     reach, length = Reach.of(source, settings), slicing.chunk_seconds * MICROSECONDS
     # A slice also gets copies of the readings around it that its flags depend on; the kernel drops them in the end.
