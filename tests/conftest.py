@@ -21,6 +21,8 @@ from turbine_health.settings import SparkSettings, StorageSettings
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 WALK = "tests/walk/"
+# Left to the end, one process would do them while the other waits.
+LONGEST = (WALK, "tests/pipelines/test_readmit.py")
 
 # pyspark takes a process whose main module has no file for a run of its own doctests, and ends it.
 vars(sys.modules["__main__"]).setdefault("__file__", __file__)
@@ -40,7 +42,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WholeFi
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest starts first."""
-    items.sort(key=lambda item: not item.nodeid.startswith(WALK))
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 @pytest.fixture(scope="session")
