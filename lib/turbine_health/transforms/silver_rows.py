@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +21,11 @@ class BatchFacts:
     run_id: str
     files: Mapping[int, str]
     """`_file_order` → URI."""
+
+    @cached_property
+    def file_columns(self) -> tuple[pa.Array, pa.Array]:
+        """`files` as two columns, made once for all that a worker is given."""
+        return pa.array(self.files.keys(), pa.int32()), pa.array(self.files.values(), pa.string())
 
 
 def with_provenance(flagging: Kernel, facts: BatchFacts, columns: Mapping[str, pa.DataType], separator: str) -> Kernel:
@@ -46,7 +52,7 @@ def silver_rows(
         separator: Between flags.
     """
     known = {name: readings[name] for name in readings.schema.names}
-    orders, files = pa.array(facts.files.keys(), pa.int32()), pa.array(facts.files.values(), pa.string())
+    orders, files = facts.file_columns
     own = {
         "_source": pa.scalar(facts.source),
         "_source_file": files.take(pc.index_in(readings["_file_order"], value_set=orders)),
