@@ -12,7 +12,7 @@ under a spread of 1e-3 costs no digits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,7 @@ def trailing_moments(cells: Cells, ends: Integers, lookback: int, *, with_slope:
     return _merged(
         _centred({name: blocks.tail(values[flip], ends, empty=0) for name, values in tails.items()}),
         _centred({name: blocks.head(values, ends, empty=0) for name, values in heads.items()}),
+        with_time=with_slope,
     )
 
 
@@ -197,19 +198,25 @@ def _centred(sums: dict[str, Floats]) -> Moments:
     )
 
 
-def _merged(older: Moments, newer: Moments) -> Moments:
+def _merged(older: Moments, newer: Moments, *, with_time: bool) -> Moments:
     """Both sets as one (Chan, Golub, LeVeque 1979)."""
     count = older.count + newer.count
     share = newer.count / np.maximum(count, 1)
     both = older.count * share
     value_gap = np.where(both > 0, (newer.origin - older.origin) + (newer.shift - older.shift), 0)
-    time_gap = newer.time - older.time
     is_alone = older.count == 0
-    return Moments(
+    merged = replace(
+        older,
         count=count,
         origin=np.where(is_alone, newer.origin, older.origin),
         shift=np.where(is_alone, newer.shift, older.shift + value_gap * share),
         m2=older.m2 + newer.m2 + value_gap * value_gap * both,
+    )
+    if not with_time:
+        return merged
+    time_gap = newer.time - older.time
+    return replace(
+        merged,
         time=np.where(is_alone, newer.time, older.time + time_gap * share),
         time_m2=older.time_m2 + newer.time_m2 + time_gap * time_gap * both,
         time_value=older.time_value + newer.time_value + value_gap * time_gap * both,
