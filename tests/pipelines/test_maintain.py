@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from pyspark.sql import functions as F
 
 from turbine_health.errors import ConcurrentRunError
-from turbine_health.io.delta import alone
+from turbine_health.io.conflicts import alone
 from turbine_health.io.housekeeping import Housekeeping
 from turbine_health.io.tracking import Tracker
 from turbine_health.pipelines.maintain import care_of_table, maintain, trained_on

@@ -11,12 +11,13 @@ from turbine_health.feature_tables import signal_cells
 from turbine_health.settings import FeatureSettings
 from turbine_health.sources import Source
 from turbine_health.tables import window_features
-from turbine_health.transforms.cells import cell_slices
+from turbine_health.transforms.cells import cell_slices, reading_columns, reading_packs
 from turbine_health.transforms.features import feature_plan
+from turbine_health.transforms.packs import PACKS
 from turbine_health.transforms.quality import as_array
-from turbine_health.transforms.slicing import Slicing
+from turbine_health.transforms.slicing import PIECES, Slicing, counting
 from turbine_health.transforms.spans import to_cell_spans, to_window_spans
-from turbine_health.transforms.windows import window_slices, with_life_starts
+from turbine_health.transforms.windows import cell_columns, cell_packs, window_slices, with_life_starts
 
 POWER, OIL = SIGNALS = ("active_power_kw", "oil_temp_c")
 PLANT = Source.model_validate({
@@ -51,12 +52,15 @@ def built(spark: SparkSession, futures: dict[str, tuple[list, list]]) -> DataFra
     silver = flagged.withColumn("quality_flags", as_array(F.col("_health_flags"))).drop("_health_flags")
     plan = feature_plan(EVERYTHING, SIGNALS)
     slicing = Slicing(chunk_seconds=86_400, chunks=2, turbine_shares=1)
-    slices, summarise = cell_slices(silver, SIGNALS, 60, {"tests": 10.0}, slicing)
+    packed = silver.select(reading_columns(SIGNALS)).mapInArrow(reading_packs(SIGNALS, 60, {"tests": 10.0}, 86_400), PACKS)
+    slices, summarise = cell_slices(packed, SIGNALS, 60, slicing)
     cells = slices.mapInArrow(summarise, signal_cells(SIGNALS).schema).cache()
-    known = to_cell_spans(cells, plan.step_seconds)
+    count = counting("cell_start", plan.step_seconds, plan.chunk_cells)
+    known = cells.select("asset_id", "cell_start").mapInArrow(count, PIECES).transform(to_cell_spans)
     spans = to_window_spans(known, known, plan.longest_lookback)
     born = lives(spark, *((asset, START, "2024-02-01") for asset in futures))
-    seen, build = window_slices(cells, with_life_starts(spans, born), plan, slicing)
+    packs = cells.select(cell_columns(plan)).mapInArrow(cell_packs(plan), PACKS)
+    seen, build = window_slices(packs, with_life_starts(spans, born), plan, slicing)
     return seen.mapInArrow(build, window_features(plan.names).schema)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pyspark.sql import functions as F
 
-from turbine_health.transforms.slicing import Slicing, fewest_shares, to_slice_sizes
-
-PIECES = "asset_id string, chunk long, rows long, first long, last long"
+from turbine_health.transforms.slicing import PIECES, Slicing, fewest_shares, to_slice_sizes
 
 
 def test_the_fullest_chunk_decides_and_not_the_average(spark):

@@ -23,7 +23,7 @@ VAGUE_NAMES = {"utils", "util", "helpers", "common", "misc"}
 
 # Where each third party lives: a prefix of the import, and the files or folders it may stand in.
 HOMES = {
-    "delta": ("io/delta.py", "io/session.py"),
+    "delta": ("io/delta.py", "io/conflicts.py", "io/session.py"),
     "mlflow": ("io/tracking.py",),
     "plotly": ("reporting/",),
     "pyspark.ml.PipelineModel": ("models/", "io/tracking.py"),

@@ -54,17 +54,21 @@ def features_of(rows: pa.Table, what: FeaturePlan, births: list[int] | None = No
         for chunk in range(first_end // what.chunk_cells, last_end // what.chunk_cells + 1):
             first = max(first_end, chunk * what.chunk_cells)
             last = min(last_end, (chunk + 1) * what.chunk_cells - 1)
-            for batch in built_windows(_as_received(cells, cell, chunk, first, last, births), what):
+            for batch in built_windows(_of_chunk(cells, cell, chunk, last), _wish(chunk, first, last, births), what):
                 for row in batch.to_pylist():
                     found[int(row["window_end"].timestamp()) // 3_600] = row
     return found
 
 
-def _as_received(cells: pa.Table, cell, chunk: int, first_end: int, last_end: int, births: list[int]) -> pa.Table:
+def _of_chunk(cells: pa.Table, cell, chunk: int, last_end: int) -> pa.Table:
     rows = cells.append_column("cell", pa.array(cell)).append_column("chunk", pa.array(np.full(len(cell), chunk)))
     rows = rows.append_column("last_usable", rows["last_usable_at"].cast(pa.int64()))
-    wish = {"asset_id": ["T07"], "chunk": [chunk], "first_end": [first_end], "last_end": [last_end], "life_starts": [births]}
-    return pa.concat_tables([rows.filter(pa.array(cell < last_end)), pa.table(wish)], promote_options="default")
+    return rows.filter(pa.array(cell < last_end))
+
+
+def _wish(chunk: int, first_end: int, last_end: int, births: list[int]) -> pa.Table:
+    wish = {"asset_id": "T07", "chunk": chunk, "first_end": first_end, "last_end": last_end, "life_starts": births}
+    return pa.Table.from_pylist([wish])
 
 
 def reference(rows: pa.Table, signal: str, end: int, hours: int) -> np.ndarray:
@@ -254,12 +258,11 @@ def counted(failures: list[int], stops: list[int]) -> dict[int, dict[str, float 
     rows = readings(seed=13)
     cells = pa.Table.from_batches([summarised(rows, SIGNALS, what.step_seconds * 1_000_000)])
     cell = cells["cell_start"].cast(pa.int64()).to_numpy() // HOUR
-    received = _as_received(cells, cell, int(cell[0]) // what.chunk_cells, int(cell[0]) + 1, int(cell[-1]) + 1, [])
-    nothing = pa.nulls(len(received) - 1, pa.list_(pa.int64()))
+    chunk, last_end = int(cell[0]) // what.chunk_cells, int(cell[-1]) + 1
+    wish = _wish(chunk, int(cell[0]) + 1, last_end, [])
     for name, times in (("failures_began", failures), ("stops_began", stops)):
-        column = pa.chunked_array([nothing, pa.array([times], type=pa.list_(pa.int64()))])
-        received = received.append_column(name, column)
-    (batch,) = built_windows(received, what)
+        wish = wish.append_column(name, pa.array([times], type=pa.list_(pa.int64())))
+    (batch,) = built_windows(_of_chunk(cells, cell, chunk, last_end), wish, what)
     return {int(row["window_end"].timestamp()) // 3_600: row for row in batch.to_pylist()}
 
 

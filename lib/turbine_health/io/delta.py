@@ -10,27 +10,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from delta import exceptions as conflicts
 from delta.tables import DeltaTable
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
-from turbine_health.errors import ConcurrentRunError, TableError
-from turbine_health.io.encoded_files import Kernel, append_encoded_files, fits_encoded_files, replace_by_encoded_files
+from turbine_health.errors import TableError
+from turbine_health.io.conflicts import CONFLICTS, alone
+from turbine_health.io.decoded_files import decoded_rows, fits_decoded_files
+from turbine_health.io.encoded_files import append_encoded_files, fits_encoded_files, replace_by_encoded_files
 from turbine_health.io.fingerprints import fingerprints
 from turbine_health.io.hadoop import Hadoop
+from turbine_health.io.workers import Kernel, by_workers
 from turbine_health.settings import StorageSettings
 from turbine_health.tables import Table, schema_differences
 
-# What Delta raises, with no common base, where two transactions cannot both hold.
-CONFLICTS = (
-    conflicts.DeltaConcurrentModificationException, conflicts.ConcurrentWriteException, conflicts.MetadataChangedException,
-    conflicts.ProtocolChangedException, conflicts.ConcurrentAppendException, conflicts.ConcurrentDeleteReadException,
-    conflicts.ConcurrentDeleteDeleteException, conflicts.ConcurrentTransactionException,
-)  # fmt: skip
-# What it says of a folder that holds something and no commit: foreign files, or a table that another run is making.
+# What Delta says of a folder that holds something and no commit: foreign files, or a table that another run is making.
 NO_COMMIT_YET = {"DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION", "DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND"}
 # A first commit takes a second or two; foreign files stay.
 CREATE_ATTEMPTS, CREATE_PAUSE_SECONDS = 10, 1.0
@@ -48,19 +45,6 @@ class WriteResult:
     rows_updated: int = 0
     rows_deleted: int = 0
     rows: int | None = None
-
-
-@contextmanager
-def alone(identifier: str, path: str) -> Iterator[None]:
-    """Turn what Delta raises where another run changed the table meanwhile into one error that says so."""
-    try:
-        yield
-    except CONFLICTS as conflict:
-        raise ConcurrentRunError(
-            f"another run wrote {identifier} at the same time",
-            where=path,
-            hint="its rows stand, this run's were not written: run again",
-        ) from conflict
 
 
 @dataclass(frozen=True)
@@ -94,12 +78,8 @@ class TableStore:
             TableError: No such place, or not allowed.
         """
         root = self.storage.root.rstrip("/")
-        jvm = self._context._jvm
         try:
-            probe = jvm.org.apache.hadoop.fs.Path(f"{root}/_probe-{uuid.uuid4().hex}")
-            files = probe.getFileSystem(self._context._jsc.hadoopConfiguration())
-            files.create(probe).close()
-            files.delete(probe, False)
+            Hadoop(self.spark).create_and_delete(f"{root}/_probe-{uuid.uuid4().hex}")
         except Py4JJavaError as error:
             raise TableError(
                 f"nothing can be written here: {error.java_exception.getMessage()}",
@@ -128,6 +108,16 @@ class TableStore:
         frame = reader.load(path)
         self._refuse_other_schema(frame, table, "was written by another version of this project")
         return frame.select(*table.schema.names)
+
+    def read_by_kernel(
+        self, table: Table, columns: Sequence[str], kernel: Kernel, made: StructType, version: int | None = None
+    ) -> DataFrame:
+        """What `kernel` makes of `columns`, decoded where it works on them: of row groups, or batches of rows."""
+        path, version = self.path(table), self.version(table) if version is None else version
+        rows = self.read(table, version).select(*columns)
+        if fits_decoded_files(self.spark, path, version):
+            return decoded_rows(self.spark, path, version, rows.schema, kernel, made)
+        return by_workers(rows, kernel, made)
 
     def empty(self, table: Table) -> DataFrame:
         """No rows, with the table's columns."""
@@ -191,14 +181,14 @@ class TableStore:
 
     def replace_by_kernel(self, rows: DataFrame, kernel: Kernel, table: Table) -> WriteResult:
         """As `replace`, by the rows that `kernel` makes of each partition of `rows`, encoded where it makes them."""
-        by_workers = self._by_workers(table, lambda path: replace_by_encoded_files(rows, kernel, table, path))
-        return by_workers or self.replace(rows.mapInArrow(kernel, table.schema), table)
+        encoded = self._encoded(table, lambda path: replace_by_encoded_files(rows, kernel, table, path))
+        return encoded or self.replace(by_workers(rows, kernel, table.schema), table)
 
     def append_by_kernel(self, rows: DataFrame, kernel: Kernel, table: Table, transaction: Transaction | None) -> WriteResult:
         """As `append`, of the rows that `kernel` makes of each partition of `rows`, encoded where it makes them."""
         name = (transaction.application, transaction.number) if transaction else (None, 0)
-        by_workers = self._by_workers(table, lambda path: append_encoded_files(rows, kernel, table, path, *name))
-        return by_workers or self.append(rows.mapInArrow(kernel, table.schema), table, transaction)
+        encoded = self._encoded(table, lambda path: append_encoded_files(rows, kernel, table, path, *name))
+        return encoded or self.append(by_workers(rows, kernel, table.schema), table, transaction)
 
     def overwrite_if_changed(self, frame: DataFrame, table: Table) -> WriteResult:
         """Replace all rows, unless the table holds these very rows already; then no version is written."""
@@ -304,7 +294,7 @@ class TableStore:
                 self.spark.conf.set(f"parquet.enable.dictionary#{name}", "false")
                 self._spared.add(name)
 
-    def _by_workers(self, table: Table, write: Callable[[str], None]) -> WriteResult | None:
+    def _encoded(self, table: Table, write: Callable[[str], None]) -> WriteResult | None:
         """One commit by `write`; None where files that workers encode do not fit the table."""
         self.create(table)
         if not fits_encoded_files(self.spark, self.path(table)):

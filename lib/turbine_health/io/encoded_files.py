@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -19,13 +20,16 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import BinaryType, LongType, StringType, StructField, StructType
 
+from turbine_health.io.workers import Kernel, by_workers
 from turbine_health.tables import Table
 
-Kernel = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
-
-# What a worker gathers before it encodes it, and what goes through the JVM at once.
+# What a worker gathers before it encodes it, and the largest value that goes through the JVM: larger ones, in a heap of up to
+# 4 GB, its collector clears away only with all the rest.
 ROW_GROUP_BYTES = 32 * 2**20
-PIECE_BYTES = 4 * 2**20
+PIECE_BYTES = 512 * 2**10
+# What goes to a worker at once.
+BATCH_BYTES = 4 * 2**20
+MOST_BYTES = "spark.sql.execution.arrow.maxBytesPerBatch"
 # Spark's name of a compression → pyarrow's.
 CODECS = {"snappy": "snappy", "zstd": "zstd", "gzip": "gzip", "none": "none", "uncompressed": "none"}
 PIECES = StructType([
@@ -60,7 +64,8 @@ def replace_by_encoded_files(rows: DataFrame, kernel: Kernel, table: Table, path
             spare files.
         path: A Delta table for which `fits_encoded_files` holds.
     """
-    _jvm_side(rows.sparkSession).replace(_pieces(rows, kernel, table), path, table.schema.json())
+    with _small_batches(rows.sparkSession):
+        _jvm_side(rows.sparkSession).replace(_pieces(rows, kernel, table), path, table.schema.json())
 
 
 def append_encoded_files(
@@ -73,8 +78,19 @@ def append_encoded_files(
     _jvm_side(rows.sparkSession).append(_pieces(rows, kernel, table), path, table.schema.json(), application, number)
 
 
+@contextmanager
+def _small_batches(spark: SparkSession) -> Iterator[None]:
+    """Rows that are packs or pieces of files go to a worker a few at a time, not ten thousand at once."""
+    usual = str(spark.conf.get(MOST_BYTES))
+    spark.conf.set(MOST_BYTES, str(BATCH_BYTES))
+    try:
+        yield
+    finally:
+        spark.conf.set(MOST_BYTES, usual)
+
+
 def _pieces(rows: DataFrame, kernel: Kernel, table: Table) -> Any:
-    pieces: Any = rows.mapInArrow(_encoder(kernel, table, str(_codec(rows.sparkSession))), PIECES)
+    pieces: Any = by_workers(rows, _encoder(kernel, table, str(_codec(rows.sparkSession))), PIECES)
     return pieces._jdf
 
 

@@ -56,6 +56,13 @@ class Hadoop:
         place = self._jvm.org.apache.hadoop.fs.Path(path)
         return bool(place.getFileSystem(self._conf).exists(place))
 
+    def create_and_delete(self, path: str) -> None:
+        """Show that a file can be written there; raises what the file system says."""
+        place = self._jvm.org.apache.hadoop.fs.Path(path)
+        files = place.getFileSystem(self._conf)
+        files.create(place).close()
+        files.delete(place, False)
+
     def read_text(self, path: str) -> str:
         place = self._jvm.org.apache.hadoop.fs.Path(path)
         stream = place.getFileSystem(self._conf).open(place)

@@ -10,7 +10,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from turbine_health.io.delta import alone
+from turbine_health.io.conflicts import alone
 
 # Delta forgets the log of old versions after 30 days unless told otherwise, and says so in this property.
 DEFAULT_LOG_HOURS = 720

@@ -15,22 +15,32 @@ from pyspark.sql import functions as F
 from turbine_health.errors import DataError
 from turbine_health.feature_tables import signal_cells
 from turbine_health.io.delta import TableStore, WriteResult
+from turbine_health.io.local_rows import local_rows
+from turbine_health.io.workers import by_workers
 from turbine_health.pipelines.failure_records import unrecorded_turbines
 from turbine_health.settings import Settings
 from turbine_health.tables import ASSET_EVENTS, ASSET_LIVES, Table, sensor_readings, training_examples, window_features
-from turbine_health.transforms.cells import cell_slices
+from turbine_health.transforms.cells import cell_slices, reading_columns, reading_packs
 from turbine_health.transforms.changes import filter_changed
 from turbine_health.transforms.features import feature_plan
 from turbine_health.transforms.labels import to_training_examples
-from turbine_health.transforms.slicing import Kernel, Slicing, fewest_shares, to_slice_sizes
+from turbine_health.transforms.packs import PACKS
+from turbine_health.transforms.slicing import PIECES, Kernel, Slicing, counting, fewest_shares, to_slice_sizes
 from turbine_health.transforms.spans import cell_index, filter_to_cells, filter_to_spans, to_cell_spans
-from turbine_health.transforms.windows import to_window_pieces, window_slices, with_event_times, with_life_starts
+from turbine_health.transforms.windows import (
+    cell_columns,
+    cell_packs,
+    filter_to_seen,
+    to_window_pieces,
+    window_slices,
+    with_event_times,
+    with_life_starts,
+)
 
 logger = logging.getLogger("turbine_health")
 
-# Rows that one worker holds at most at a time: some tens of megabytes, whatever the size of the fleet.
-READINGS_PER_SLICE = 250_000
-CELLS_PER_SLICE = 100_000
+# What one worker holds of rows at a time: 40 MB, whatever the size of the fleet and however many signals it has.
+VALUES_PER_SLICE = 5_000_000
 NOTHING = WriteResult(version=None)
 
 
@@ -44,9 +54,9 @@ class FeatureUpdates:
         self.cells = signal_cells(settings.feature_signals)
         self.windows = window_features(self.plan.names)
         self.examples = training_examples(self.plan.names)
-        readings = sensor_readings(settings.signal_names)
-        self.readings_version, self.lives_version = store.version(readings), store.version(ASSET_LIVES)
-        self.readings = store.read(readings, self.readings_version)
+        self.silver = sensor_readings(settings.signal_names)
+        self.readings_version, self.lives_version = store.version(self.silver), store.version(ASSET_LIVES)
+        self.readings = store.read(self.silver, self.readings_version)
         self.lives = store.read(ASSET_LIVES, self.lives_version)
         self.unrecorded = unrecorded_turbines(store, settings)
         self.events_version = store.version(ASSET_EVENTS) if self.plan.events else None
@@ -59,7 +69,10 @@ class FeatureUpdates:
 
     def known_cells(self) -> DataFrame:
         """First and last cell of each turbine."""
-        return to_cell_spans(self.store.read(self.cells), self.plan.step_seconds)
+        count = counting("cell_start", self.plan.step_seconds, self.plan.chunk_cells)
+        spans = self.store.read_by_kernel(self.cells, ["asset_id", "cell_start"], count, PIECES).transform(to_cell_spans)
+        # A row a turbine, asked for again and again: as part of the plans, the cells are read once.
+        return local_rows(self.store.spark, spans.collect(), spans.schema)
 
     def cells_with_readings(self, first_cell: int, last_cell: int) -> DataFrame:
         """`asset_id`, `cell` of the readings in a span of cells, both ends included."""
@@ -71,11 +84,13 @@ class FeatureUpdates:
 
     def replace_cells(self) -> WriteResult:
         """All cells, in place of what was there."""
-        at = self.readings.select("asset_id", cell_index(F.col("event_time"), self.plan.step_seconds).alias("cell"))
-        extent = _extent(self._pieces_of_cells(at))
+        count = counting("event_time", self.plan.step_seconds, self.plan.chunk_cells)
+        columns, version = ["asset_id", "event_time"], self.readings_version
+        extent = _extent(self.store.read_by_kernel(self.silver, columns, count, PIECES, version))
         if extent is None:
             raise DataError("there is not one reading in silver.sensor_readings", hint="run jobs/ingest.py on some logs first")
-        slices = self._cell_slices(self.readings, self._slicing(extent, READINGS_PER_SLICE))
+        packs = self.store.read_by_kernel(self.silver, self._reading_columns, self._reading_packs, PACKS, version)
+        slices = self._cell_slices(packs, extent)
         return self._told(self.cells, lambda: self.store.replace_by_kernel(*slices, self.cells))
 
     def update_cells(self, changed: DataFrame) -> WriteResult:
@@ -87,8 +102,9 @@ class FeatureUpdates:
             return NOTHING
         near = self.readings.where(self._within("event_time", extent.first, extent.last))
         readings = filter_to_cells(near, changed, self.plan.step_seconds)
-        rows, kernel = self._cell_slices(readings, self._slicing(extent, READINGS_PER_SLICE))
-        return self._merge(rows.mapInArrow(kernel, self.cells.schema), self.cells, "cell_start", extent)
+        packs = by_workers(readings.select(self._reading_columns), self._reading_packs, PACKS)
+        rows, kernel = self._cell_slices(packs, extent)
+        return self._merge(by_workers(rows, kernel, self.cells.schema), self.cells, "cell_start", extent)
 
     def replace_windows(self, spans: DataFrame) -> WriteResult:
         """The windows of `spans` (`asset_id`, `first_end`, `last_end`), in place of what was there."""
@@ -97,7 +113,8 @@ class FeatureUpdates:
             raise DataError(
                 "no turbine has a reading, so there is no window to build", hint="run jobs/ingest.py on some logs first"
             )
-        slices = self._window_slices(spans, extent)
+        packs = self.store.read_by_kernel(self.cells, cell_columns(self.plan), cell_packs(self.plan), PACKS)
+        slices = self._window_slices(packs, self._with_times(spans), extent)
         return self._told(self.windows, lambda: self.store.replace_by_kernel(*slices, self.windows))
 
     def update_windows(self, spans: DataFrame) -> WriteResult:
@@ -105,8 +122,14 @@ class FeatureUpdates:
         extent = _extent(to_window_pieces(spans, self.plan))
         if extent is None:
             return NOTHING
-        rows, kernel = self._window_slices(spans, extent)
-        return self._merge(rows.mapInArrow(kernel, self.windows.schema), self.windows, "window_end", extent)
+        # A baseline lies at a life's start, however long ago that is.
+        first_seen = 0 if self.plan.baseline_cells else extent.first - self.plan.longest_lookback
+        near = self.store.read(self.cells).where(self._within("cell_start", first_seen, extent.last))
+        timed = self._with_times(spans)
+        seen = near.select(cell_columns(self.plan)).transform(filter_to_seen, timed, self.plan)
+        packs = by_workers(seen, cell_packs(self.plan), PACKS)
+        rows, kernel = self._window_slices(packs, timed, extent)
+        return self._merge(by_workers(rows, kernel, self.windows.schema), self.windows, "window_end", extent)
 
     def replace_examples(self) -> WriteResult:
         """All windows with their labels, in place of what was there."""
@@ -123,17 +146,25 @@ class FeatureUpdates:
         frame = to_training_examples(windows, self.lives, self.settings.labels, self.unrecorded)
         return self._merge(frame, self.examples, "window_end", extent)
 
-    def _cell_slices(self, readings: DataFrame, slicing: Slicing) -> tuple[DataFrame, Kernel]:
-        sampling = {source.name: source.sampling_minutes for source in self.settings.sources}
-        return cell_slices(readings, self.settings.feature_signals, self.settings.features.step_minutes, sampling, slicing)
+    @property
+    def _reading_columns(self) -> list[str]:
+        return reading_columns(self.settings.feature_signals)
 
-    def _window_slices(self, spans: DataFrame, extent: _Extent) -> tuple[DataFrame, Kernel]:
-        # A baseline lies at a life's start, however long ago that is.
-        first_seen = 0 if self.plan.baseline_cells else extent.first - self.plan.longest_lookback
-        cells = self.store.read(self.cells).where(self._within("cell_start", first_seen, extent.last))
-        slicing = self._slicing(extent, CELLS_PER_SLICE)
-        known = spans.transform(with_life_starts, self.lives).transform(with_event_times, self.events(), self.plan)
-        return window_slices(cells, known, self.plan, slicing)
+    @property
+    def _reading_packs(self) -> Kernel:
+        sampling = {source.name: source.sampling_minutes for source in self.settings.sources}
+        step, block = self.settings.features.step_minutes, self.plan.chunk_cells * self.plan.step_seconds
+        return reading_packs(self.settings.feature_signals, step, sampling, block)
+
+    def _cell_slices(self, packs: DataFrame, extent: _Extent) -> tuple[DataFrame, Kernel]:
+        slicing = self._slicing(extent, len(self._reading_columns))
+        return cell_slices(packs, self.settings.feature_signals, self.settings.features.step_minutes, slicing)
+
+    def _with_times(self, spans: DataFrame) -> DataFrame:
+        return spans.transform(with_life_starts, self.lives).transform(with_event_times, self.events(), self.plan)
+
+    def _window_slices(self, packs: DataFrame, spans: DataFrame, extent: _Extent) -> tuple[DataFrame, Kernel]:
+        return window_slices(packs, spans, self.plan, self._slicing(extent, len(cell_columns(self.plan))))
 
     def _pieces_of_cells(self, cells: DataFrame, rows_per_cell: int = 1) -> DataFrame:
         """What of `cells` (`asset_id`, `cell`; one row a reading or a cell) falls into each turbine's chunks."""
@@ -141,10 +172,10 @@ class FeatureUpdates:
         rows = (F.count("*") * rows_per_cell).alias("rows")
         return cells.groupBy("asset_id", chunk).agg(rows, F.min("cell").alias("first"), F.max("cell").alias("last"))
 
-    def _slicing(self, extent: _Extent, rows_per_slice: int) -> Slicing:
+    def _slicing(self, extent: _Extent, columns: int) -> Slicing:
         length = self.plan.chunk_cells
         chunks = extent.last // length - extent.first // length + 1
-        return Slicing(length * self.plan.step_seconds, chunks, fewest_shares(extent.slice_sizes, rows_per_slice))
+        return Slicing(length * self.plan.step_seconds, chunks, fewest_shares(extent.slice_sizes, VALUES_PER_SLICE // columns))
 
     def _within(self, column: str, first: int, last: int) -> Column:
         """Spares the files that hold nothing of these cells or window ends, both included."""

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import ArrayType, BooleanType, StringType, StructField, StructType
 
+from turbine_health.io.workers import by_workers
 from turbine_health.pipelines.ingest_received import Received, with_unaccounted_run
 from turbine_health.pipelines.ingest_superseded import Superseded
 from turbine_health.transforms.flags import value_flags
@@ -44,7 +45,7 @@ def write_silver(received: Received, neighbours: DataFrame | None, superseded: S
     if neighbours is None:
         received.store.append_by_kernel(slices, kernel, received.silver, received.transaction)
     else:
-        _write_beside_neighbours(received, slices.mapInArrow(kernel, schema), superseded)
+        _write_beside_neighbours(received, by_workers(slices, kernel, schema), superseded)
 
 
 def slicing_of(received: Received) -> Slicing:

@@ -11,71 +11,99 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.feature_tables import cell_column
-from turbine_health.transforms.flags import is_flagged_at_once
+from turbine_health.transforms.flags import flagged_at_once
 from turbine_health.transforms.kernels import Booleans, Floats, Integers
-from turbine_health.transforms.slicing import Kernel, Slicing
+from turbine_health.transforms.packs import packing, unpacked
+from turbine_health.transforms.slicing import MICROSECONDS, Kernel, Slicing, group_starts, in_order
 
 SECONDS_PER_DAY = 86_400
-MICROSECONDS = 1_000_000
 
 
-def cell_slices(
-    readings: DataFrame, signals: Sequence[str], step_minutes: int, sampling_minutes: Mapping[str, float], slicing: Slicing
-) -> tuple[DataFrame, Kernel]:
+def reading_columns(signals: Sequence[str]) -> list[str]:
+    """Columns of silver.sensor_readings that cells are made of."""
+    return ["asset_id", "event_time", "quality_flags", "_source", *signals]
+
+
+def reading_packs(
+    signals: Sequence[str], step_minutes: int, sampling_minutes: Mapping[str, float], block_seconds: int
+) -> Kernel:
+    """What packs readings for `cell_slices`.
+
+    Args:
+        signals: Columns to summarise.
+        step_minutes: Length of a cell.
+        sampling_minutes: Source → nominal time between two readings of one turbine.
+        block_seconds: What one pack spans at most: a time chunk of the slices.
+
+    Returns:
+        Kernel from `reading_columns` to `PACKS`.
+    """
+
+    def prepare(readings: pa.RecordBatch) -> tuple[pa.RecordBatch, Integers]:
+        at = readings["event_time"].cast(pa.int64())
+        columns = {
+            "asset_id": readings["asset_id"],
+            "at": at,
+            "is_flagged": flagged_at_once(readings["quality_flags"]),
+            "expected_readings": _expected_readings(readings["_source"], step_minutes, sampling_minutes),
+            **{signal: readings[signal] for signal in signals},
+        }
+        return pa.RecordBatch.from_pydict(columns), at.to_numpy() // (block_seconds * MICROSECONDS)
+
+    return packing(prepare)
+
+
+def cell_slices(packs: DataFrame, signals: Sequence[str], step_minutes: int, slicing: Slicing) -> tuple[DataFrame, Kernel]:
     """Readings brought together slice by slice, and what summarises those of each turbine and cell.
 
     Grain of what the kernel makes: one row per `asset_id` and `cell_start` that has a reading.
 
     Args:
-        readings: silver.sensor_readings; `asset_id` and `event_time` are its key.
+        packs: By `reading_packs`, their blocks the chunks of `slicing`; `asset_id` and `event_time` are the key of readings.
         signals: Columns to summarise.
         step_minutes: Length of a cell; cells start at multiples of it since 1970 (UTC).
-        sampling_minutes: Source → nominal time between two readings of one turbine.
         slicing: How much a worker holds.
 
     Returns:
         Rows for `DataFrame.mapInArrow`, and its kernel for columns of `gold.signal_cells`. Means and sums of squares
-        (`m2`, centred on the mean) are the same to the last bit whatever the order and partitions of `readings`. Null
+        (`m2`, centred on the mean) are the same to the last bit whatever the order and partitions of the readings. Null
         where a cell has no value.
     """
-    sampling = F.create_map(*[F.lit(part) for pair in sampling_minutes.items() for part in pair]) if sampling_minutes else None
-    expected = F.lit(float(step_minutes)) / sampling[F.col("_source")] if sampling is not None else F.lit(None).cast("double")
-    seconds = F.unix_seconds("event_time")
-    rows = readings.select(
-        "asset_id",
-        F.unix_micros("event_time").alias("at"),
-        is_flagged_at_once("quality_flags").alias("is_flagged"),
-        expected.alias("expected_readings"),
-        *signals,
-        slicing.partition_of(F.col("asset_id"), F.floor(seconds / slicing.chunk_seconds)).alias("partition"),
-    )
-    kernel = _cell_kernel(tuple(signals), step_minutes * 60 * MICROSECONDS)
-    return rows.repartitionById(slicing.partitions, "partition").drop("partition"), kernel
+    partition = slicing.partition_of(F.col("asset_id"), F.col("block"))
+    rows = packs.select("asset_id", "block", "pack", partition.alias("partition"))
+    step, held = step_minutes * 60 * MICROSECONDS, pa.schema([*_OF_READING, *((name, pa.float64()) for name in signals)])
 
-
-def _cell_kernel(signals: tuple[str, ...], step: int) -> Kernel:
     def summarise(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         received = list(batches)
         if received:
-            yield summarised(pa.Table.from_batches(received), signals, step)
+            yield summarised(unpacked(received, held), tuple(signals), step)
 
-    return summarise
+    return rows.repartitionById(slicing.partitions, "partition").drop("partition"), summarise
+
+
+_OF_READING = (("at", pa.int64()), ("is_flagged", pa.bool_()), ("expected_readings", pa.float64()))
+
+
+def _expected_readings(sources: pa.Array, step_minutes: int, sampling_minutes: Mapping[str, float]) -> pa.Array:
+    """Readings of a full cell; null where the sampling is not known."""
+    encoded = sources.dictionary_encode()
+    expected = [
+        step_minutes / sampling_minutes[name] if name in sampling_minutes else None for name in encoded.dictionary.to_pylist()
+    ]
+    return pa.array(expected, pa.float64()).take(encoded.indices)
 
 
 def summarised(readings: pa.Table, signals: tuple[str, ...], step: int) -> pa.RecordBatch:
-    codes, names = sorted_codes(readings["asset_id"])
+    readings, codes, names = in_order(readings, "at")
     at = readings["at"].to_numpy()
-    order = np.lexsort((at, codes))
-    codes, at = codes[order], at[order]
     cell = at // step
-    starts = np.flatnonzero(np.diff(codes, prepend=-1) | np.diff(cell, prepend=cell[:1] - 1))
-    values = np.stack([floats(readings[signal])[order] for signal in signals])
-    is_flagged = readings["is_flagged"].to_numpy()[order]
+    starts = group_starts(codes, cell)
+    values = np.stack([floats(readings[signal]) for signal in signals])
+    is_flagged = readings["is_flagged"].to_numpy()
     is_usable = np.isfinite(values).any(axis=0)
     last_usable = np.maximum.reduceat(np.where(is_usable, at, np.iinfo(np.int64).min), starts)
     usable = np.add.reduceat(is_usable.astype(np.int64), starts)
@@ -86,7 +114,7 @@ def summarised(readings: pa.Table, signals: tuple[str, ...], step: int) -> pa.Re
         "readings": pa.array(np.diff(starts, append=len(codes))),
         "usable_readings": pa.array(usable),
         "flagged_readings": pa.array(np.add.reduceat(is_flagged.astype(np.int64), starts)),
-        "expected_readings": nullable(floats(readings["expected_readings"])[order][starts]),
+        "expected_readings": nullable(floats(readings["expected_readings"])[starts]),
         "last_usable_at": pa.array(last_usable, type=instant, mask=usable == 0),
     }
     parts = _cell_parts(values, starts)
@@ -123,15 +151,6 @@ def _cell_parts(values: Floats, starts: Integers) -> dict[str, Floats]:
         "last": last,
     }
     return {"count": count, **{name: np.where(is_empty, np.nan, part) for name, part in parts.items()}}
-
-
-def sorted_codes(names: pa.ChunkedArray) -> tuple[Integers, pa.Array]:
-    """Text as numbers whose order is that of the text, and the texts by number."""
-    encoded = names.combine_chunks().dictionary_encode()
-    order = pc.array_sort_indices(encoded.dictionary)
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order.to_numpy()] = np.arange(len(order))
-    return rank[encoded.indices.to_numpy()], encoded.dictionary.take(order)
 
 
 def floats(column: pa.ChunkedArray) -> Floats:

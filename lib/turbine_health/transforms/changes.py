@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from turbine_health.transforms.cells import MICROSECONDS
+from turbine_health.transforms.slicing import MICROSECONDS
 from turbine_health.transforms.spans import cell_index
 
 SECONDS_PER_HOUR = 3_600

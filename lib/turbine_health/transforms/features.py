@@ -10,7 +10,6 @@ import numpy as np
 
 from turbine_health.settings import FeatureSettings
 from turbine_health.tables import FeatureName
-from turbine_health.transforms.cells import MICROSECONDS
 from turbine_health.transforms.kernels import (
     Cells,
     Floats,
@@ -21,6 +20,7 @@ from turbine_health.transforms.kernels import (
     trailing_last,
     trailing_moments,
 )
+from turbine_health.transforms.slicing import MICROSECONDS
 
 ASSET = "asset"
 # What features count → `event_type` of silver.asset_events.
@@ -76,6 +76,11 @@ class FeaturePlan:
         return hours * SECONDS_PER_HOUR // self.step_seconds
 
     @property
+    def block_cells(self) -> int:
+        """Cells that are carried together to the chunks that see them."""
+        return min(self.chunk_cells, self.longest_lookback)
+
+    @property
     def cell_parts(self) -> list[str]:
         """Parts of a cell that some feature needs, beside the count."""
         used = {name for hours in self.lookback_hours for name in self.statistics(hours)}
@@ -84,10 +89,14 @@ class FeaturePlan:
 
     def statistics(self, lookback_hours: int) -> set[str]:
         """Statistics of signals over one look-back, with the means that changes are made of."""
-        of_signals = (each for each in self.features if each.signal in self.signals)
-        named = {each.statistic for each in of_signals if each.lookback_hours == lookback_hours}
         has_change = any(feature.statistic == "change" for feature in self.features)
+        named = self.named(lookback_hours)
         return named | {"mean"} if has_change else named
+
+    def named(self, lookback_hours: int) -> set[str]:
+        """Statistics of signals over one look-back that are features."""
+        of_signals = (each for each in self.features if each.signal in self.signals)
+        return {each.statistic for each in of_signals if each.lookback_hours == lookback_hours}
 
 
 def feature_plan(settings: FeatureSettings, signals: Sequence[str]) -> FeaturePlan:
@@ -175,7 +184,7 @@ def window_values(rows: CellRows, ends: Integers, life_starts: Floats, plan: Fea
         has_baseline = is_known and plan.baseline_cells
         baseline = rows.laid_out(int(cuts[life]), int(cuts[life]) + plan.baseline_cells).cells if has_baseline else None
         parts.append(_values_in_life(held, of_life, baseline, float(life_starts[life]) if is_known else np.nan, plan))
-    values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if len(parts) > 1 else parts[0]
     everything = rows.laid_out(int(ends[0]) - plan.longest_lookback, int(ends[-1]))
     age = _data_age_hours(everything, ends, plan)
     return {**values, "data_age_hours": age, str(FeatureName(ASSET, "data_age_hours")): age}
@@ -209,14 +218,18 @@ def _values_in_life(held: Slice, ends: Integers, baseline: Cells | None, born: f
         lookback = plan.cells_in(hours)
         expected = _expected_readings(held, ends, lookback, born, plan)
         statistics = _statistics(held.cells, ends, hours, plan)
+        named = plan.named(hours)
         if "mean" in statistics:
             shortest_mean = statistics["mean"] if shortest_mean is None else shortest_mean
             statistics["change"] = shortest_mean - statistics["mean"]
+        if "deviation" in named:
             statistics["deviation"] = statistics["mean"] - normal
         present = _share(statistics["count"], expected)
         statistics["missing_share"] = 1 - present
-        for name, statistic in statistics.items():
-            kept = statistic if name in _ABOUT_COVERAGE else np.where(present < plan.min_coverage, np.nan, statistic)
+        is_withheld = present < plan.min_coverage
+        for name in named & statistics.keys():
+            is_kept = name in _ABOUT_COVERAGE or not is_withheld.any()
+            kept = statistics[name] if is_kept else np.where(is_withheld, np.nan, statistics[name])
             values.update({str(FeatureName(signal, name, hours)): kept[row] for row, signal in enumerate(plan.signals)})
         if hours == plan.lookback_hours[0]:
             readings = trailing_count(held.readings, first, ends, lookback)
@@ -234,7 +247,9 @@ def _statistics(cells: Cells, ends: Integers, hours: int, plan: FeaturePlan) -> 
     found = {"count": trailing_count(cells.count, first, ends, lookback)}
     if wanted & _OF_MOMENTS:
         moments = trailing_moments(cells, ends, lookback, with_slope="slope" in wanted)
-        found |= {"mean": moments.mean, "std": moments.std, "slope": moments.slope * cells_per_day}
+        found |= {"mean": moments.mean, "std": moments.std}
+        if "slope" in wanted:
+            found["slope"] = moments.slope * cells_per_day
     if wanted & _OF_EXTREMES:
         low = trailing_extreme(cells.low, first, ends, lookback, np.minimum, np.inf)
         high = trailing_extreme(cells.high, first, ends, lookback, np.maximum, -np.inf)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
@@ -15,7 +18,11 @@ def value_flags(flags: str) -> Column:
     return F.filter(flags, lambda flag: ~F.substring_index(flag, ":", -1).isin(*HEALTH_FLAGS))
 
 
-def is_flagged_at_once(flags: str) -> Column:
-    """Whether a column like `quality_flags` holds one that no later reading has a part in; false where it is null."""
-    is_known = F.exists(flags, lambda flag: ~F.substring_index(flag, ":", -1).isin(*DECIDED_LATER))
-    return F.coalesce(is_known, F.lit(False))
+def flagged_at_once(flags: pa.ListArray) -> pa.Array:
+    """Whether each list holds a flag that no later reading has a part in; false where it is null."""
+    named = flags.flatten()
+    known = [flag for flag in named.unique().to_pylist() if flag.rpartition(":")[2] not in DECIDED_LATER]
+    holders = pc.list_parent_indices(flags).filter(pc.is_in(named, pa.array(known, named.type)))
+    is_flagged = np.zeros(len(flags), dtype=bool)
+    is_flagged[holders.to_numpy()] = True
+    return pa.array(is_flagged)

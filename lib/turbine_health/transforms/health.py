@@ -16,10 +16,9 @@ from pyspark.sql import functions as F
 
 from turbine_health.settings import IngestSettings
 from turbine_health.sources import Signal, Source
-from turbine_health.transforms.cells import MICROSECONDS
 from turbine_health.transforms.health_kernel import HealthRules, SignalRule, flagging
 from turbine_health.transforms.quality import SEPARATOR
-from turbine_health.transforms.slicing import Kernel, Slicing
+from turbine_health.transforms.slicing import MICROSECONDS, Kernel, Slicing
 
 # Six equal readings of a coarse hourly or daily signal are chance, a dozen are not.
 FEWEST_EQUAL_READINGS = 12

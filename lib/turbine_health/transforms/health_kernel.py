@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from turbine_health.transforms.cells import floats, sorted_codes
+from turbine_health.transforms.cells import floats
 from turbine_health.transforms.kernels import Booleans, Floats, Integers
-from turbine_health.transforms.slicing import Kernel
+from turbine_health.transforms.slicing import Kernel, sorted_codes
 
 # What Spark takes back at a time; the default of its own way out.
 ROWS_PER_BATCH = 10_000
@@ -85,7 +85,7 @@ def flagged(readings: pa.Table, rules: HealthRules, chunk: int, latest_by: Seque
         latest_by: Where a turbine and time come twice, the greatest by these columns stays.
     """
     at = readings["event_time"].cast(pa.int64()).to_numpy()
-    codes, _ = sorted_codes(readings["asset_id"])
+    codes, _ = sorted_codes(readings["asset_id"].combine_chunks())
     keys = [at, codes, readings["_slice"].to_numpy()]
     order = np.lexsort(keys)
     is_again = ~_differs(keys, order)

@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import LongType, StringType, StructField, StructType
+
+from turbine_health.transforms.kernels import Integers
 
 # Makes rows of the slice that a worker holds.
 Kernel = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+# What a turbine has in a chunk; `first` and `last` are absolute indices of cells or window ends.
+PIECES = StructType([
+    StructField("asset_id", StringType()), *(StructField(name, LongType()) for name in ("chunk", "rows", "first", "last"))
+])  # fmt: skip
 # Numbers of shares that are tried; with the last, a slice is a turbine or two of ten thousand.
 POSSIBLE_SHARES = tuple(2**power for power in range(14))
+
+
+MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,37 @@ class Slicing:
         return F.pmod(chunk * self.turbine_shares + share, F.lit(self.partitions)).cast("int")
 
 
+def counting(time: str, step_seconds: int, chunk_cells: int) -> Kernel:
+    """What counts the rows that turbines have in their chunks.
+
+    Args:
+        time: Column of times, rounded down to cells.
+        step_seconds: Length of a cell.
+        chunk_cells: Length of a chunk.
+
+    Returns:
+        Kernel from `asset_id` and `time` to `PIECES`; of one turbine and chunk there may be several.
+    """
+
+    def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            codes, asset_ids = sorted_codes(batch["asset_id"])
+            cell = batch[time].cast(pa.int64()).to_numpy() // (step_seconds * MICROSECONDS)
+            order = np.lexsort((cell // chunk_cells, codes))
+            codes, cell = codes[order], cell[order]
+            starts = group_starts(codes, cell // chunk_cells)
+            columns = {
+                "asset_id": asset_ids.take(pa.array(codes[starts])),
+                "chunk": pa.array(cell[starts] // chunk_cells),
+                "rows": pa.array(np.diff(starts, append=len(cell))),
+                "first": pa.array(np.minimum.reduceat(cell, starts) if len(cell) else cell),
+                "last": pa.array(np.maximum.reduceat(cell, starts) if len(cell) else cell),
+            }
+            yield pa.RecordBatch.from_pydict(columns)
+
+    return count
+
+
 def to_slice_sizes(pieces: DataFrame) -> DataFrame:
     """Rows of the fullest slice, for every possible number of turbine shares.
 
@@ -46,8 +89,7 @@ def to_slice_sizes(pieces: DataFrame) -> DataFrame:
     Grain: one row per `turbine_shares`; none where there is no piece.
 
     Args:
-        pieces: What a turbine has in a chunk: `asset_id`, `chunk`, `rows`, and `first` and `last`, absolute
-            indices of cells or window ends.
+        pieces: Columns of `PIECES`.
 
     Returns:
         `turbine_shares`, `rows`, and `first` and `last` of all pieces.
@@ -76,6 +118,37 @@ def fewest_shares(sizes: Mapping[int, int], rows_per_slice: int) -> int:
     """
     bound = max(rows_per_slice, min(sizes.values()))
     return min(shares for shares, rows in sizes.items() if rows <= bound)
+
+
+def sorted_codes(names: pa.Array) -> tuple[Integers, pa.Array]:
+    """Text as numbers whose order is that of the text, and the texts by number."""
+    encoded = names.dictionary_encode()
+    order = pc.array_sort_indices(encoded.dictionary)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order.to_numpy()] = np.arange(len(order))
+    return rank[encoded.indices.to_numpy()], encoded.dictionary.take(order)
+
+
+def in_order(rows: pa.Table, *keys: str) -> tuple[pa.Table, Integers, pa.Array]:
+    """Rows by `asset_id` and then by `keys`, whole numbers; with `sorted_codes` of them."""
+    codes, asset_ids = sorted_codes(rows["asset_id"].combine_chunks())
+    order = order_by(*(rows[key].to_numpy() for key in reversed(keys)), codes)
+    if order is None:
+        return rows, codes, asset_ids
+    return rows.combine_chunks().take(pa.array(order)), codes[order], asset_ids
+
+
+def order_by(*keys: Integers) -> Integers | None:
+    """`numpy.lexsort`, the last key first; None where the rows are in order already."""
+    order = np.lexsort(keys)
+    return None if np.all(order[1:] > order[:-1]) else order
+
+
+def group_starts(*keys: Integers) -> Integers:
+    """Places where rows begin that are equal in all of `keys`, by which they are sorted."""
+    is_first = np.ones(len(keys[0]), dtype=bool)
+    is_first[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
+    return np.flatnonzero(is_first)
 
 
 def _share_of(asset_id: Column, shares: Column) -> Column:

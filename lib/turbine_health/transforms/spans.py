@@ -8,7 +8,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from turbine_health.transforms.cells import MICROSECONDS
+from turbine_health.transforms.slicing import MICROSECONDS
 
 
 def cell_index(time: Column, step_seconds: int) -> Column:
@@ -16,20 +16,18 @@ def cell_index(time: Column, step_seconds: int) -> Column:
     return F.floor(F.unix_micros(time) / (step_seconds * MICROSECONDS)).cast("long")
 
 
-def to_cell_spans(cells: DataFrame, step_seconds: int) -> DataFrame:
+def to_cell_spans(pieces: DataFrame) -> DataFrame:
     """First and last cell of each turbine.
 
     Grain: one row per `asset_id`.
 
     Args:
-        cells: Needs `asset_id`, `cell_start`.
-        step_seconds: Length of a cell.
+        pieces: Columns of `slicing.PIECES`.
 
     Returns:
         `asset_id`, `first_cell`, `last_cell` (absolute indices, both included).
     """
-    index = cell_index(F.col("cell_start"), step_seconds)
-    return cells.groupBy("asset_id").agg(F.min(index).alias("first_cell"), F.max(index).alias("last_cell"))
+    return pieces.groupBy("asset_id").agg(F.min("first").alias("first_cell"), F.max("last").alias("last_cell"))
 
 
 def to_window_spans(changed: DataFrame, known: DataFrame, longest_lookback: int) -> DataFrame:

@@ -11,10 +11,11 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.feature_tables import cell_column
-from turbine_health.transforms.cells import MICROSECONDS, floats, nullable, sorted_codes
+from turbine_health.transforms.cells import floats, nullable
 from turbine_health.transforms.features import EVENTS, FeaturePlan, Slice, event_counts, window_values
 from turbine_health.transforms.kernels import Cells, Floats, Integers
-from turbine_health.transforms.slicing import Kernel, Slicing
+from turbine_health.transforms.packs import packing, unpacked
+from turbine_health.transforms.slicing import MICROSECONDS, Kernel, Slicing, group_starts, in_order
 from turbine_health.transforms.spans import cell_index
 
 
@@ -54,14 +55,50 @@ def with_event_times(spans: DataFrame, events: DataFrame, plan: FeaturePlan) -> 
     return spans.join(events.groupBy("asset_id").agg(*began), on="asset_id", how="left") if began else spans
 
 
-def window_slices(cells: DataFrame, spans: DataFrame, plan: FeaturePlan, slicing: Slicing) -> tuple[DataFrame, Kernel]:
+def cell_columns(plan: FeaturePlan) -> list[str]:
+    """Columns of gold.signal_cells that windows are made of."""
+    return ["asset_id", "cell_start", "last_usable_at", *_numbers(plan)]
+
+
+def filter_to_seen(cells: DataFrame, spans: DataFrame, plan: FeaturePlan) -> DataFrame:
+    """Keep the cells whose block some window can see.
+
+    Grain: as `cells`.
+
+    Args:
+        cells: gold.signal_cells.
+        spans: As for `window_slices`.
+        plan: What to compute.
+    """
+    block = F.floor(cell_index(F.col("cell_start"), plan.step_seconds) / plan.block_cells)
+    needed = F.broadcast(_needed_cells(_cut_into_chunks(spans, plan), plan))
+    return cells.withColumn("block", block).join(needed, on=["asset_id", "block"], how="left_semi").drop("block")
+
+
+def cell_packs(plan: FeaturePlan) -> Kernel:
+    """What packs cells for `window_slices`: kernel from `cell_columns` to `PACKS`."""
+
+    def prepare(cells: pa.RecordBatch) -> tuple[pa.RecordBatch, Integers]:
+        cell = cells["cell_start"].cast(pa.int64()).to_numpy() // (plan.step_seconds * MICROSECONDS)
+        columns = {
+            "asset_id": cells["asset_id"],
+            "cell": pa.array(cell),
+            "last_usable": cells["last_usable_at"].cast(pa.int64()),
+            **{name: cells[name].cast(pa.float64()) for name in _numbers(plan)},
+        }
+        return pa.RecordBatch.from_pydict(columns), cell // plan.block_cells
+
+    return packing(prepare)
+
+
+def window_slices(packs: DataFrame, spans: DataFrame, plan: FeaturePlan, slicing: Slicing) -> tuple[DataFrame, Kernel]:
     """Cells brought together slice by slice, and what makes every window of them that `spans` asks for.
 
     Grain of what the kernel makes: one row per `asset_id` and `window_end`; windows end at multiples of `plan.every_cells`
     cells.
 
     Args:
-        cells: gold.signal_cells, at least those from the longest look-back before each span's start.
+        packs: By `cell_packs`, of gold.signal_cells, at least those from the longest look-back before each span's start.
         spans: `asset_id`, `first_end`, `last_end`, `life_starts`, and what `with_event_times` adds; a window asked for
             twice is built once.
         plan: What to compute.
@@ -72,7 +109,8 @@ def window_slices(cells: DataFrame, spans: DataFrame, plan: FeaturePlan, slicing
         the spans, slices and partitions.
     """
     pieces = _cut_into_chunks(spans, plan)
-    carried = _with_chunks_that_see_it(cells, pieces, plan)
+    # Each pack once for every piece that needs one of its cells.
+    carried = packs.join(F.broadcast(_needed_cells(pieces, plan)), on=["asset_id", "block"], how="inner")
     rows = carried.unionByName(pieces, allowMissingColumns=True)
     partition = slicing.partition_of(F.col("asset_id"), F.col("chunk"))
     slices = rows.withColumn("partition", partition).repartitionById(slicing.partitions, "partition").drop("partition")
@@ -129,8 +167,8 @@ def _ends_in_chunk(length: int) -> tuple[Column, Column]:
 
 
 def _needed_cells(pieces: DataFrame, plan: FeaturePlan) -> DataFrame:
-    """Ranges of cells that each piece has to hold, cut into blocks of a chunk's length to be joined on."""
-    length, step = plan.chunk_cells, plan.step_seconds * MICROSECONDS
+    """Ranges of cells that each piece has to hold, for each block of cells that they touch."""
+    length, step = plan.block_cells, plan.step_seconds * MICROSECONDS
     first_seen = F.col("first_end") - plan.longest_lookback
     look_back = F.struct(first_seen.alias("first_cell"), (F.col("last_end") - 1).alias("last_cell"))
     ranges = [look_back]
@@ -149,52 +187,50 @@ def _needed_cells(pieces: DataFrame, plan: FeaturePlan) -> DataFrame:
     )
 
 
-def _with_chunks_that_see_it(cells: DataFrame, pieces: DataFrame, plan: FeaturePlan) -> DataFrame:
-    """Each cell once for every piece that needs it."""
-    summaries = [cell_column(signal, part) for signal in plan.signals for part in ("count", *plan.cell_parts)]
-    return (
-        cells.select(
-            "asset_id",
-            cell_index(F.col("cell_start"), plan.step_seconds).alias("cell"),
-            F.unix_micros("last_usable_at").alias("last_usable"),
-            *(name for name in _OF_ASSET if name != "last_usable"),
-            *summaries,
-        )
-        .withColumn("block", F.floor(F.col("cell") / plan.chunk_cells))
-        .join(F.broadcast(_needed_cells(pieces, plan)), on=["asset_id", "block"], how="inner")
-        .where(F.col("cell").between(F.col("first_cell"), F.col("last_cell")))
-        .drop("block", "first_cell", "last_cell")
-    )
-
-
 def _window_kernel(plan: FeaturePlan) -> Kernel:
+    held = pa.schema([("cell", pa.int64()), ("last_usable", pa.int64()), *((name, pa.float64()) for name in _numbers(plan))])
+
     def build(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         received = list(batches)
         if received:
-            yield from built_windows(pa.Table.from_batches(received), plan)
+            cells = unpacked([batch.select(_OF_PACK) for batch in received], held)
+            rows = pa.Table.from_batches(received)
+            wishes = rows.filter(rows["pack"].is_null())
+            yield from built_windows(_needed(cells), wishes, plan)
 
     return build
 
 
-def built_windows(rows: pa.Table, plan: FeaturePlan) -> Iterator[pa.RecordBatch]:
-    """One batch per turbine and chunk. Of each pair, the row with the ends wanted has no cell and sorts first."""
-    codes, asset_ids = sorted_codes(rows["asset_id"])
-    chunk = rows["chunk"].to_numpy()
-    cell = rows["cell"].combine_chunks().fill_null(_BEFORE_ALL).to_numpy(zero_copy_only=False)
-    order = np.lexsort((cell, chunk, codes))
-    codes, chunk, cell = codes[order], chunk[order], cell[order]
-    starts = np.flatnonzero(np.diff(codes, prepend=-1).astype(bool) | np.diff(chunk, prepend=_BEFORE_ALL).astype(bool))
-    began = _began_columns(plan)
-    wishes = rows.select(["first_end", "last_end", "life_starts", *began.values()]).take(order[starts]).to_pylist()
-    of_asset = {name: floats(rows[name])[np.newaxis, order] for name in _OF_ASSET}
+def _needed(cells: pa.Table) -> pa.Table:
+    """Without those of a pack that the piece does not need."""
+    first, cell, last = (cells[name].to_numpy() for name in ("first_cell", "cell", "last_cell"))
+    is_needed = (first <= cell) & (cell <= last)
+    return cells if is_needed.all() else cells.filter(pa.array(is_needed))
+
+
+def built_windows(cells: pa.Table, wishes: pa.Table, plan: FeaturePlan) -> Iterator[pa.RecordBatch]:
+    """One batch per turbine and chunk.
+
+    Args:
+        cells: `asset_id`, `chunk`, `cell` and the numbers of the cells that a chunk needs.
+        wishes: `asset_id`, `chunk`, the ends wanted in it, `life_starts`, and times of events.
+        plan: What to compute.
+    """
+    cells, codes, asset_ids = in_order(cells, "chunk", "cell")
+    chunk, cell = cells["chunk"].to_numpy(), cells["cell"].to_numpy()
+    starts = group_starts(codes, chunk)
+    groups = zip(asset_ids.take(pa.array(codes[starts])).to_pylist(), chunk[starts].tolist(), strict=True)
+    cells_of = dict(zip(groups, map(slice, starts, np.append(starts[1:], len(cell))), strict=True))
+    of_asset = {name: floats(cells[name])[np.newaxis] for name in _OF_ASSET}
     of_signals = {
-        part: np.stack([floats(rows[cell_column(signal, part)])[order] for signal in plan.signals])
+        part: np.stack([floats(cells[cell_column(signal, part)]) for signal in plan.signals])
         for part in ("count", *plan.cell_parts)
     }
-    for start, stop, wish in zip(starts, np.append(starts[1:], len(cell)), wishes, strict=True):
+    began = _began_columns(plan)
+    for wish in sorted(wishes.to_pylist(), key=lambda wish: (wish["asset_id"], wish["chunk"])):
         ends = _on_grid(wish["first_end"], wish["last_end"], plan.every_cells)
         if ends.size:
-            own = slice(start + 1, stop)
+            own = cells_of.get((wish["asset_id"], wish["chunk"]), slice(0, 0))
             held = _Rows(
                 cell[own],
                 {name: values[:, own] for name, values in of_asset.items()},
@@ -203,7 +239,7 @@ def built_windows(rows: pa.Table, plan: FeaturePlan) -> Iterator[pa.RecordBatch]
             life_starts = np.array(wish["life_starts"] or [], dtype=np.float64) / MICROSECONDS
             values = window_values(held, ends, life_starts, plan)
             times = {event: np.array(wish[name] or [], dtype=np.int64) for event, name in began.items()}
-            yield _batch(asset_ids[int(codes[start])], ends, {**values, **event_counts(ends, times, plan)}, plan)
+            yield _batch(wish["asset_id"], ends, {**values, **event_counts(ends, times, plan)}, plan)
 
 
 @dataclass(frozen=True)
@@ -236,7 +272,8 @@ class _Rows:
         return Slice(cells=Cells(first=first, count=count, **filled, **unused), **own)
 
 
-_BEFORE_ALL = -(2**62)
+# What a pack is carried with.
+_OF_PACK = ["asset_id", "chunk", "block", "first_cell", "last_cell", "pack"]
 # Part of a cell → field of `Cells`, and what an empty cell holds there.
 _OF_SIGNALS = {
     "mean": ("mean", 0.0),
@@ -255,14 +292,20 @@ _OF_ASSET = {
 }
 
 
+def _numbers(plan: FeaturePlan) -> list[str]:
+    """Columns of cells that are numbers, as packs hold them."""
+    summaries = [cell_column(signal, part) for signal in plan.signals for part in ("count", *plan.cell_parts)]
+    return [*(name for name in _OF_ASSET if name != "last_usable"), *summaries]
+
+
 def _on_grid(first_end: int, last_end: int, every: int) -> Integers:
     """Multiples of `every` in [first_end, last_end]."""
     return np.arange(-(-first_end // every) * every, last_end + 1, every, dtype=np.int64)
 
 
-def _batch(asset_id: pa.StringScalar, ends: Integers, values: dict[str, Floats], plan: FeaturePlan) -> pa.RecordBatch:
+def _batch(asset_id: str, ends: Integers, values: dict[str, Floats], plan: FeaturePlan) -> pa.RecordBatch:
     columns = {
-        "asset_id": pa.repeat(asset_id, len(ends)),
+        "asset_id": pa.repeat(pa.scalar(asset_id), len(ends)),
         "window_end": pa.array(ends * plan.step_seconds * MICROSECONDS, type=pa.timestamp("us", tz="UTC")),
     }
     names = ["coverage", "data_age_hours", *plan.names]

@@ -1,0 +1,115 @@
+package turbinehealth
+
+import scala.jdk.CollectionConverters._
+
+import org.apache.hadoop.conf.Configuration
+import org.apache.parquet.ParquetReadOptions
+import org.apache.parquet.hadoop.ParquetFileReader
+import org.apache.parquet.hadoop.metadata.BlockMetaData
+import org.apache.parquet.hadoop.util.HadoopInputFile
+import org.apache.parquet.io.SeekableInputStream
+import org.apache.spark.TaskContext
+import org.apache.spark.paths.SparkPath
+import org.apache.spark.sql.{classic, DataFrame, SparkSession}
+import org.apache.spark.sql.catalyst.InternalRow
+import org.apache.spark.sql.delta.{DeltaLog, NoMapping, Snapshot}
+import org.apache.spark.sql.execution.datasources.{FilePartition, PartitionedFile}
+
+/**
+ * The bytes of a Delta table's Parquet files, for Python workers to decode (`io/decoded_files.py`).
+ *
+ * Spark's reader makes rows of columns, and for a worker rows become columns again, value by value. Here only bytes pass
+ * through the JVM: those of the columns that are wanted.
+ */
+object FilePieces {
+
+  /** Half of what Java's collector would treat as large, in a heap of up to 4 GB, and clear away at once with all the rest. */
+  private val PieceBytes = 512 << 10
+  /** Stands in the place of a row group's number: the end of a file, which tells where everything lies in it. */
+  private val Footer = -1
+  /** What a file ends with: the length of its footer, and a mark. */
+  private val TailBytes = 8
+
+  /** Whether the rows of a version are those of its files as they stand: no deletion vectors, renamed or partition columns. */
+  def fits(spark: SparkSession, folder: String, version: Long): Boolean = {
+    val snapshot = snapshotOf(spark, folder, version)
+    snapshot.metadata.columnMappingMode == NoMapping && snapshot.metadata.partitionColumns.isEmpty &&
+    !snapshot.protocol.readerFeatureNames.contains("deletionVectors")
+  }
+
+  /**
+   * The bytes of `columns` in all row groups of a version.
+   *
+   * @return `group`, `position`, `piece`: bytes of the file from `position` on. Of each file a task gives the footer first
+   *         (group -1), then one row group after the other. Tasks share files and groups as they do with Spark's reader.
+   */
+  def read(spark: SparkSession, folder: String, version: Long, columns: java.util.List[String]): DataFrame = {
+    val session = spark.asInstanceOf[classic.SparkSession]
+    import session.implicits._
+    val snapshot = snapshotOf(spark, folder, version)
+    val settings = spark.sparkContext.broadcast(
+      snapshot.deltaLog.newDeltaHadoopConf().iterator.asScala.map(each => each.getKey -> each.getValue).toMap)
+    val wanted = columns.asScala.toSet
+    val tasks = shares(session, snapshot)
+    session.sparkContext.parallelize(tasks, math.max(tasks.length, 1))
+      .flatMap(_.files.iterator.flatMap(piecesOf(_, wanted, settings.value)))
+      .toDF("group", "position", "piece")
+  }
+
+  private def snapshotOf(spark: SparkSession, folder: String, version: Long): Snapshot =
+    DeltaLog.forTable(spark, folder).getSnapshotAt(version)
+
+  private def shares(session: classic.SparkSession, snapshot: Snapshot): Seq[FilePartition] = {
+    val files = snapshot.allFiles.collect().toSeq
+    val openCost = session.sessionState.conf.filesOpenCostInBytes
+    val most = FilePartition.maxSplitBytes(session, files.map(_.size + openCost).sum)
+    val parts = for (file <- files; start <- 0L until file.size by most)
+      yield PartitionedFile(
+        InternalRow.empty, SparkPath.fromPath(file.absolutePath(snapshot.deltaLog)), start, math.min(most, file.size - start))
+    FilePartition.getFilePartitions(session, parts.sortBy(-_.length), most)
+  }
+
+  /** Of the row groups that begin in a part of a file. */
+  private def piecesOf(part: PartitionedFile, wanted: Set[String], settings: Map[String, String]): Iterator[Piece] = {
+    val conf = new Configuration(false)
+    settings.foreach { case (key, value) => conf.set(key, value) }
+    val file = HadoopInputFile.fromPath(part.toPath, conf)
+    val stream = file.newStream()
+    TaskContext.get().addTaskCompletionListener[Unit](_ => stream.close())
+    val all = ParquetFileReader.readFooter(file, ParquetReadOptions.builder().build(), stream).getBlocks.asScala.toSeq.zipWithIndex
+    val groups = all.filter { case (group, _) => part.start <= group.getStartingPos && group.getStartingPos < part.start + part.length }
+    val footer = if (groups.isEmpty) Iterator.empty else pieces(stream, Footer, footerStart(stream, file.getLength), file.getLength)
+    val columns = groups.iterator.flatMap { case (group, number) =>
+      ranges(group, wanted).flatMap { case (start, stop) => pieces(stream, number, start, stop) }
+    }
+    footer ++ columns ++ { stream.close(); Iterator.empty }
+  }
+
+  private def footerStart(stream: SeekableInputStream, length: Long): Long = {
+    val tail = bytesAt(stream, length - TailBytes, TailBytes)
+    length - TailBytes - java.nio.ByteBuffer.wrap(tail).order(java.nio.ByteOrder.LITTLE_ENDIAN).getInt
+  }
+
+  /** Where the wanted columns of a row group lie; neighbours in one range. */
+  private def ranges(group: BlockMetaData, wanted: Set[String]): Seq[(Long, Long)] = {
+    val columns = group.getColumns.asScala.toSeq.filter(each => wanted(each.getPath.iterator.next()))
+    columns.map(each => (each.getStartingPos, each.getStartingPos + each.getTotalSize)).sorted.foldLeft(List.empty[(Long, Long)]) {
+      case ((start, stop) :: before, (next, end)) if next == stop => (start, end) :: before
+      case (before, range) => range :: before
+    }.reverse
+  }
+
+  private def pieces(stream: SeekableInputStream, group: Int, start: Long, stop: Long): Iterator[Piece] =
+    (start until stop by PieceBytes.toLong).iterator.map { position =>
+      (group, position, bytesAt(stream, position, math.min(PieceBytes.toLong, stop - position).toInt))
+    }
+
+  private def bytesAt(stream: SeekableInputStream, position: Long, length: Int): Array[Byte] = {
+    val bytes = new Array[Byte](length)
+    stream.seek(position)
+    stream.readFully(bytes)
+    bytes
+  }
+
+  private type Piece = (Int, Long, Array[Byte])
+}
