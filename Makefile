@@ -119,6 +119,10 @@ bench-cluster: package ## Every job on a cluster of real processes, also losing 
 fleet-sizes: $(READY_FOR_TESTS) ## What a million readings more cost each job
 	@PYTHONPATH=tests $(PY) benchmarks/fleet_sizes.py
 
+.PHONY: interval-coverage
+interval-coverage: $(READY) ## How often the 80 % interval holds, over eight built-in fleets (25 minutes)
+	@$(PY) benchmarks/interval_coverage.py
+
 .PHONY: bench-predict
 bench-predict: $(READY) ## Windows scored a minute by both heads, with and without reasons
 	@$(PY) benchmarks/predict.py

@@ -88,7 +88,7 @@ class Engines:
     """One set, ready for the forests."""
 
     learning: DataFrame
-    """Rows of the training engines, cached: keys, `fold`, `features`, `days_known`, `failure_within_7d`."""
+    """Rows of the training engines, cached: keys, `life_number`, `fold`, `features`, `days_known`, `failure_within_7d`."""
     last_rows: DataFrame
     """The last row of each test engine, cached: `asset_id`, `features`."""
     truth: pd.Series
@@ -135,7 +135,7 @@ def load_engines(spark: SparkSession, settings: Settings, truth_file: Path) -> E
         .withColumn(DAYS, exact_days(F.least(F.col("time_to_failure_days"), F.lit(settings.model.time_to_failure_cap_days))))
     )
     preparation = fit_preparation(labelled, labelled.count(), features)
-    kept = ("asset_id", "window_end", "fold", DAYS, "time_to_failure_days", LABEL)
+    kept = ("asset_id", "window_end", "life_number", "fold", DAYS, "time_to_failure_days", LABEL)
     learning = in_training_order(preparation.vectors(labelled, kept), settings.model.training_partitions).cache()
     last = to_last_windows(store.read(window_features(features)).where(is_of("test")))
     last_rows = preparation.vectors(last, ["asset_id"]).cache()

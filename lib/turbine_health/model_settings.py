@@ -100,7 +100,7 @@ class ModelSettings(Section):
     )
     regime: RegimeSettings | None = Field(None, description="Null: no deviations from the operating regime.")
     interval_coverage: float = Field(0.8, gt=0, lt=1)
-    interval_bands: int = Field(4, ge=1, le=20, description="Bands of predicted life with an interval of their own.")
+    interval_bands: int = Field(3, ge=1, le=20, description="Bands of predicted life with an interval of their own.")
     max_healthy_rows_per_failing_row: float | None = Field(
         6, gt=0, description="Thin the healthy rows that the classifier learns from to this ratio. Null: keep all."
     )

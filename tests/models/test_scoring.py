@@ -76,6 +76,8 @@ def test_the_fitted_interval_holds_its_share_of_the_rows_in_each_band(spark):
     rows = spark.range(2000).select(
         F.when(F.col("id") % 2 == 0, 5.0).otherwise(20.0).alias("raw_time_to_failure_days"),
         (F.col("id") % 100).alias("place"),
+        F.col("id").cast("string").alias("asset_id"),
+        F.lit(1).alias("life_number"),
     )
     spread = F.when(F.col("raw_time_to_failure_days") == 5, 4.0).otherwise(20.0)
     rows = rows.withColumn("days_known", F.col("raw_time_to_failure_days") + (F.col("place") / 100 - 0.5) * spread)
@@ -88,11 +90,36 @@ def test_the_fitted_interval_holds_its_share_of_the_rows_in_each_band(spark):
 
 def test_an_interval_that_reaches_the_cap_is_open_above(spark):
     rows = spark.range(100).select(
-        F.lit(25.0).alias("raw_time_to_failure_days"), F.least(F.col("id") * 1.0 + 5, F.lit(30.0)).alias("days_known")
+        F.lit(25.0).alias("raw_time_to_failure_days"),
+        F.least(F.col("id") * 1.0 + 5, F.lit(30.0)).alias("days_known"),
+        F.col("id").cast("string").alias("asset_id"),
+        F.lit(1).alias("life_number"),
     )
     interval = fit_interval(rows, 0.8, 1, cap_days=30)
     assert interval.upper_offset == (None,)
     assert rows.where(F.col("days_known") >= 25.0 + interval.lower_offset[0]).count() == pytest.approx(80, abs=1)
+
+
+def test_an_interval_from_few_lives_is_wider_than_one_from_many(spark):
+    rows = spark.range(1000).select(
+        F.lit(20.0).alias("raw_time_to_failure_days"),
+        (F.col("id") / 100 + 15).alias("days_known"),
+        (F.col("id") % 4).cast("string").alias("asset_id"),
+        F.lit(1).alias("life_number"),
+    )
+    many_lives = rows.withColumn("life_number", F.col("days_known"))
+    few, many = (fit_interval(frame, 0.8, 1, cap_days=None) for frame in (rows, many_lives))
+    assert (*few.lower_offset, *few.upper_offset) == pytest.approx((-5, 4.99))  # 0.8 and a quarter of it: every row
+    assert (*many.lower_offset, *many.upper_offset) == pytest.approx((-4, 4), abs=0.02)
+
+
+def test_bands_part_the_rows_whose_failure_is_in_sight_and_none_is_empty(spark):
+    failing = [(str(n), 1, float(n % 2 * 9 + 1), 5.0) for n in range(6)]
+    running = [(f"running {n}", 1, 29.0 + n / 10, 30.0) for n in range(9)]
+    columns = "asset_id string, life_number int, raw_time_to_failure_days double, days_known double"
+    interval = fit_interval(spark.createDataFrame(failing + running, columns), 0.8, 4, cap_days=30)
+    assert interval.bands == (1.0, 10.0, 29.8)
+    assert interval.upper_offset == (4.0, -5.0, None)
 
 
 def test_serving_survives_the_way_through_json():

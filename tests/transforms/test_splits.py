@@ -108,8 +108,24 @@ def test_a_life_known_to_reach_the_cap_counts_as_the_cap(spark):
     assert days_known(running, JANUARY, 3.0) == [3.0, 3.0, None, None, None]
 
 
-def test_a_window_without_a_label_has_no_days_known(spark):
-    down = examples(spark, "T01", "2024-01-01", is_censored=[None] * 5, time_to_failure_days=[None] * 5).withColumn(
-        "part", F.lit("test")
-    )
-    assert days_known(down, JANUARY, 3.0) == [None] * 5
+@pytest.mark.parametrize("part", ["test", "train"])
+def test_a_window_without_a_label_has_no_days_known(spark, part):
+    down = examples(spark, "T01", "2024-01-01", is_censored=[None] * 5, time_to_failure_days=[None] * 5)
+    assert days_known(down.withColumn("part", F.lit(part)), JANUARY, 3.0) == [None] * 5
+
+
+def followed_up(frame, border, cap):
+    return [row["is_followed_up"] for row in frame.transform(with_days_known, border, cap).orderBy("window_end").collect()]
+
+
+def test_a_window_is_followed_up_when_a_whole_cap_was_watched_whatever_came(spark):
+    running = examples(spark, "T01", "2024-01-02", time_to_failure_days=[None] * 5, is_censored=[True] * 5)
+    failing = examples(spark, "T02", "2024-01-02", time_to_failure_days=[5.0, 4.0, 3.0], is_censored=[False] * 3)
+    rows = running.unionByName(failing)
+    tested, learned = (rows.withColumn("part", F.lit(part)).where("asset_id = 'T02'") for part in ("test", "train"))
+    whole_fleet = rows.withColumn("part", F.lit("test"))
+    late = Border(train_until=utc("2024-01-04"), test_from=utc("2024-01-05"))
+    assert followed_up(whole_fleet.where("asset_id = 'T01'"), JANUARY, 3.0) == [True, True, False, False, False]
+    assert followed_up(whole_fleet, JANUARY, 3.0) == [True, True, True, True, False, False, False, False]
+    assert followed_up(learned, late, 3.0) == [True, False, False]
+    assert followed_up(tested, late, None) == [True, True, True]

@@ -12,6 +12,7 @@ from turbine_health.models.evaluation import score_counts
 from turbine_health.models.scoring import interval_band
 from turbine_health.models.serving import Calibration, Interval
 
+RAW = "raw_time_to_failure_days"
 # Enough points to draw the line, few enough to be a constant in a query.
 MOST_POINTS = 60
 
@@ -55,42 +56,56 @@ def calibration_stage(scored: DataFrame, calibration: Calibration) -> IsotonicRe
 def fit_interval(scored: DataFrame, coverage: float, bands: int, cap_days: float | None) -> Interval:
     """Split-conformal offsets: the span that held the truth in `coverage` of the validation rows, band by band.
 
-    A band is a range of predictions with about equally many rows. Where so many lives reach the cap that the upper end
-    would be the cap, the interval stays open above and all the error allowed lies below.
+    A band is a range of predictions. About equally many rows whose failure came before the cap lie in each: of the others
+    most are predicted close to the cap, where bands would tell nothing apart. Where so many lives reach the cap that the
+    upper end would be the cap, the interval stays open above and all the error allowed lies below. A span that holds 80 %
+    of n lives holds a little less of the next one: the share is raised by (n + 1) / n, as split conformal does. It is lives
+    that are counted, for the rows of one rise and fall together.
 
     Args:
-        scored: Validation rows of turbines that the forest has not seen. Needs `raw_time_to_failure_days` and
-            `days_known` (days, capped; not null).
+        scored: Validation rows of turbines that the forest has not seen. Needs `asset_id`, `life_number`,
+            `raw_time_to_failure_days` and `days_known` (days, capped; not null).
         coverage: Share of rows to hold, 0 to 1.
         bands: How many.
         cap_days: The cap of `days_known`; None when there is none.
     """
-    days = F.col("raw_time_to_failure_days")
-    shares = [number / bands for number in range(1, bands)]
-    cuts = scored.agg(F.percentile(days, F.array(*map(F.lit, [*shares, 1.0]))).alias("cuts")).first()
-    edges = tuple(sorted(set(map(float, cuts["cuts"])))) if cuts and cuts["cuts"] else (float("inf"),)
+    edges = _band_edges(scored, bands, cap_days)
     bands_only = Interval(edges, (0.0,) * len(edges), (0.0,) * len(edges), coverage)
-    lower, upper = [], []
-    for row in _error_quantiles(scored, bands_only, coverage):
-        is_open = cap_days is not None and row["truth_high"] >= cap_days
-        lower.append(float(row["low_one_sided"] if is_open else row["low"]))
-        upper.append(None if is_open else float(row["high"]))
-    return Interval(edges, tuple(lower), tuple(upper), coverage)
+    kept, lower, upper = [], [], []
+    for band, found in _error_quantiles(scored.withColumn("band", interval_band(F.col(RAW), bands_only)), coverage).items():
+        is_open = cap_days is not None and found["truth_high"] >= cap_days
+        kept.append(edges[band])
+        lower.append(float(found["low_one_sided"] if is_open else found["low"]))
+        upper.append(None if is_open else float(found["high"]))
+    return Interval(tuple(kept), tuple(lower), tuple(upper), coverage)
 
 
-def _error_quantiles(scored: DataFrame, interval: Interval, coverage: float) -> list[Row]:
-    """Quantiles of truth minus prediction, and of the truth (days). One row a band, in order."""
-    days = F.col("raw_time_to_failure_days")
-    error = F.col("days_known") - days
-    miss = 1 - coverage
-    return (
-        scored.groupBy(interval_band(days, interval).alias("band"))
-        .agg(
-            F.percentile(error, miss / 2).alias("low"),
-            F.percentile(error, 1 - miss / 2).alias("high"),
-            F.percentile(error, miss).alias("low_one_sided"),
-            F.percentile("days_known", 1 - miss / 2).alias("truth_high"),
+def _band_edges(scored: DataFrame, bands: int, cap_days: float | None) -> tuple[float, ...]:
+    """The upper end of each band, days, rising; of the last one the largest prediction."""
+    shares = F.array(*(F.lit(number / bands) for number in range(1, bands + 1)))
+    is_in_sight = F.lit(True) if cap_days is None else F.col("days_known") < cap_days
+    cuts = scored.agg(
+        F.percentile(F.when(is_in_sight, F.col(RAW)), shares).alias("in_sight"), F.max(RAW).alias("largest")
+    ).first()
+    if cuts is None or cuts["largest"] is None:
+        return (float("inf"),)
+    return tuple(sorted({*map(float, (cuts["in_sight"] or [])[:-1]), float(cuts["largest"])}))
+
+
+def _error_quantiles(banded: DataFrame, coverage: float) -> dict[int, Row]:
+    """Quantiles of truth minus prediction, and of the truth (days), of each band that has rows, in order."""
+    error = F.col("days_known") - F.col(RAW)
+    lives = banded.groupBy("band").agg(F.countDistinct("asset_id", "life_number").alias("lives")).orderBy("band").collect()
+    columns = []
+    for band, count in lives:
+        miss = 1 - min(1.0, coverage * (count + 1) / max(count, 1))
+        of_band, truth = (F.when(F.col("band") == band, column) for column in (error, F.col("days_known")))
+        quantiles = F.struct(
+            F.percentile(of_band, miss / 2).alias("low"),
+            F.percentile(of_band, 1 - miss / 2).alias("high"),
+            F.percentile(of_band, miss).alias("low_one_sided"),
+            F.percentile(truth, 1 - miss / 2).alias("truth_high"),
         )
-        .orderBy("band")
-        .collect()
-    )
+        columns.append(quantiles.alias(str(band)))
+    found = banded.agg(*columns).first() if columns else None
+    return {int(band): row for band, row in found.asDict().items()} if found else {}

@@ -47,7 +47,12 @@ def time_card(head: TimeHead, held: TrainingSet, verdict: Verdict) -> str:
     }
     cap = held.settings.model.time_to_failure_cap_days
     facts = {**_facts(held), "Days left are capped at": cap if cap is not None else "nothing"}
-    limits = (*COMMON_LIMITS, "Errors count rows whose failure is on record; lives still running at the end do not enter them.")
+    limits = (
+        *COMMON_LIMITS,
+        "Errors count rows whose failure is on record; lives still running at the end do not enter them.",
+        "`covered` is of windows that end at least the cap before the records do. Of later ones only failures are known, not "
+        "who survives; `covered_of_known` has them too.",
+    )
     return model_card("Model B: days to failure", facts, tables, verdict, limits)
 
 

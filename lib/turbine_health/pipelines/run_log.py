@@ -182,5 +182,5 @@ def _inspection_metrics(head: FailureHead, per_day: Sequence[int]) -> dict[str, 
 
 
 def _coverage_metrics(coverage: pd.DataFrame) -> dict[str, float | None]:
-    bands = coverage[(coverage["view"] == TEST_VIEW) & (coverage["band"] != "all")]
+    bands = coverage[(coverage["view"] == TEST_VIEW) & (coverage["band"] != "all") & coverage["covered"].notna()]
     return {f"interval_coverage_band_{row.band}": row.covered for row in bands.itertuples()}

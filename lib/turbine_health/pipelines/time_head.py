@@ -48,7 +48,11 @@ class TimeHead:
     error_draws: pd.DataFrame
     """rmse_known of each drawn fleet, one column a view."""
     coverage: pd.DataFrame
-    """Share of the truth that the interval held: one row per `view` and `band` (`all` for the whole view)."""
+    """Share of the truth that the interval held: one row per `view` and `band` (`all` for the whole view).
+
+    `covered` is of the `rows` that are followed up (`with_days_known`), null without any; `covered_of_known` of all
+    `known_rows`, in which windows at the end of the record stand only where a failure came soon.
+    """
     agreement: Mapping[str, float]
     by_turbine: pd.DataFrame
     """`asset_id`, `windows_with_failure` (that ends on record), `mae_days`, for the turbines of `FailureHead.by_turbine`."""
@@ -68,7 +72,7 @@ def train_time_head(held: TrainingSet, failure_head: FailureHead, run: TrackedRu
     cap_days = settings.model.time_to_failure_cap_days
     with run.without_autolog():
         validated = cached_with_short_plan(out_of_fold(rows, is_training, side_estimator, settings.split.folds, with_raw_days))
-    interval = _fit_interval(validated.where(is_training), settings.model)
+    interval = interval_of_validated(validated.where(is_training), settings.model)
     estimator = regressor(settings.model)
     forest = estimator.fit(rows.where(is_training))
     served = with_raw_days(rows.where(F.col("part").isin(TEST, LATER)), forest).drop("features")
@@ -79,8 +83,8 @@ def train_time_head(held: TrainingSet, failure_head: FailureHead, run: TrackedRu
         learning = time_learning_curve(rows, is_training, is_test, side_estimator, shares)
         champion, not_compared = _champion(held, tracker)
         views |= _baselines(held, rows, is_training) | champion
-    judged = {view: _with_bounds(frame, interval) for view, frame in views.items()}
-    judged[UNSEEN] = _bounded_by_other_folds(views[UNSEEN], held)
+    judged = {view: with_bounds(frame, interval) for view, frame in views.items()}
+    judged[UNSEEN] = bounded_by_other_folds(views[UNSEEN], held)
     scored = cached_with_short_plan(union_of_views({view: _with_actual(frame, cap_days) for view, frame in judged.items()}))
     scores, error_draws = time_scores(scored, settings.evaluation)
     test = scored.where(F.col(VIEW) == TEST_VIEW)
@@ -91,7 +95,7 @@ def train_time_head(held: TrainingSet, failure_head: FailureHead, run: TrackedRu
         test=test,
         scores=scores,
         error_draws=error_draws,
-        coverage=_coverage(scored),
+        coverage=interval_coverage(scored),
         agreement=_agreement(test, failure_head),
         by_turbine=_errors_by_turbine(test, list(failure_head.by_turbine["asset_id"])),
         learning=learning,
@@ -139,7 +143,7 @@ def _with_actual(scored: DataFrame, cap_days: float | None) -> DataFrame:
     """Add `actual_days`: what happened, where it is on record, capped like the predictions. Grain: as `scored`."""
     days = F.col("time_to_failure_days")
     capped = days if cap_days is None else F.when(days.isNotNull(), F.least(days, F.lit(float(cap_days))))
-    kept = ("asset_id", "window_end", DAYS, "time_to_failure_days", RAW, "band", "is_held")
+    kept = ("asset_id", "window_end", DAYS, "is_followed_up", "time_to_failure_days", RAW, "band", "is_held")
     return scored.select(*kept, capped.alias(ACTUAL))
 
 
@@ -166,11 +170,14 @@ def _champion(held: TrainingSet, tracker: Tracker) -> tuple[dict[str, DataFrame]
     return {CHAMPION_VIEW: with_raw_days(test, tracker.load_model(champion))}, None
 
 
-def _fit_interval(validated: DataFrame, model: ModelSettings) -> Interval:
-    return fit_interval(validated, model.interval_coverage, model.interval_bands, model.time_to_failure_cap_days)
+def interval_of_validated(validated: DataFrame, model: ModelSettings) -> Interval:
+    """The interval, fitted on rows that are followed up; on all where the record is too short for any."""
+    followed_up = validated.where("is_followed_up")
+    rows = validated if followed_up.isEmpty() else followed_up
+    return fit_interval(rows, model.interval_coverage, model.interval_bands, model.time_to_failure_cap_days)
 
 
-def _with_bounds(scored: DataFrame, interval: Interval) -> DataFrame:
+def with_bounds(scored: DataFrame, interval: Interval) -> DataFrame:
     """Add `band` of the prediction and `is_held`: whether the interval holds what is known. Grain: as `scored`."""
     raw = F.col(RAW)
     low, high = lower_days(raw, raw, interval), upper_days(raw, raw, interval)
@@ -178,25 +185,42 @@ def _with_bounds(scored: DataFrame, interval: Interval) -> DataFrame:
     return scored.withColumns({"band": interval_band(raw, interval), "is_held": is_held})
 
 
-def _bounded_by_other_folds(validated: DataFrame, held: TrainingSet) -> DataFrame:
+def bounded_by_other_folds(validated: DataFrame, held: TrainingSet) -> DataFrame:
     """The same with intervals fitted on the other folds, so that no turbine is judged by its own errors."""
     frames = [
-        _with_bounds(
-            validated.where(F.col("fold") == fold), _fit_interval(validated.where(F.col("fold") != fold), held.settings.model)
+        with_bounds(
+            validated.where(F.col("fold") == fold),
+            interval_of_validated(validated.where(F.col("fold") != fold), held.settings.model),
         )
         for fold in range(held.settings.split.folds)
     ]
     return reduce(DataFrame.unionByName, frames)
 
 
-def _coverage(scored: DataFrame) -> pd.DataFrame:
-    """How often the interval held the truth (capped, where known), by view and band of predicted days."""
+def interval_coverage(scored: DataFrame) -> pd.DataFrame:
+    """How often the interval held the truth (capped, where known), by view and band of predicted days.
+
+    Args:
+        scored: Needs `view`, `band`, `is_held`, `is_followed_up`, `days_known`.
+
+    Returns:
+        As `TimeHead.coverage`.
+    """
     known = scored.where(~F.col(VIEW).isin(*BASELINES, CHAMPION_VIEW) & F.col(DAYS).isNotNull())
-    shares = known.groupBy(VIEW, "band").agg(F.count("*").alias("rows"), F.count_if("is_held").alias("held"))
+    is_held, is_followed_up = F.col("is_held"), F.col("is_followed_up")
+    counts = {
+        "rows": F.count_if(is_followed_up),
+        "held": F.count_if(is_followed_up & is_held),
+        "known_rows": F.count("*"),
+        "held_of_known": F.count_if(is_held),
+    }
+    shares = known.groupBy(VIEW, "band").agg(*(count.alias(name) for name, count in counts.items()))
     bands: pd.DataFrame = shares.orderBy(VIEW, "band").toPandas().astype({"band": str})
-    whole = bands.groupby(VIEW, as_index=False)[["rows", "held"]].sum().assign(band="all")
+    whole = bands.groupby(VIEW, as_index=False)[list(counts)].sum().assign(band="all")
     table = pd.concat([bands, whole], ignore_index=True)
-    coverage: pd.DataFrame = table.assign(covered=table["held"] / table["rows"])[[VIEW, "band", "rows", "covered"]]
+    table["covered"] = table["held"] / table["rows"].where(table["rows"] > 0)
+    table["covered_of_known"] = table["held_of_known"] / table["known_rows"]
+    coverage: pd.DataFrame = table[[VIEW, "band", "rows", "covered", "known_rows", "covered_of_known"]]
     return coverage
 
 

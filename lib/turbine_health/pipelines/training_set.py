@@ -35,7 +35,7 @@ logger = logging.getLogger("turbine_health")
 
 KEPT = (
     "asset_id", "window_end", "life_number", "failure_mode", "failure_within_7d", "time_to_failure_days",
-    "days_known", "part", "fold",
+    "days_known", "is_followed_up", "part", "fold",
 )  # fmt: skip
 
 
@@ -48,7 +48,7 @@ class TrainingSet:
     version: int
     path: str
     examples: DataFrame
-    """Feature columns with labels, `part`, `fold` and `days_known`; rows that can be scored only."""
+    """Feature columns with labels, `part`, `fold`, `days_known` and `is_followed_up`; rows that can be scored only."""
     rows: DataFrame
     """Cached, in training order: `KEPT` and `features`, the vector."""
     preparation: Preparation

@@ -133,24 +133,32 @@ def with_days_known(examples: DataFrame, border: Border | None, cap_days: float 
 
     Returns:
         `examples` plus `days_known` (> 0, at most the cap): days to a failure on record, or the cap where the turbine
-        is known to have run at least that long. Null: it ran on and nobody knows how long, or it carries no label.
+        is known to have run at least that long, null where it ran on and nobody knows how long, or it carries no label;
+        and `is_followed_up`: knowledge reaches a whole cap beyond the window. Of later windows the failures are known
+        and the survivors are not, so a share counted over them is a share among failures. Not capped: true throughout.
     """
     # A join with one row a life spares sorting all the features by life, as a window would.
     lives = examples.groupBy("asset_id", "life_number").agg(F.max("window_end").alias("_last_window"))
+    whole_fleet = Window.partitionBy(F.lit(1)).rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    lives = lives.withColumn("_last_of_all", F.max("_last_window").over(whole_fleet))
     marked = examples.join(F.broadcast(lives), on=["asset_id", "life_number"], how="left")
-    is_labelled = F.col("is_censored").isNotNull()
-    seen_running = F.when(is_labelled, days_between(F.col("window_end"), F.col("_last_window")))
+    seen_running = days_between(F.col("window_end"), F.col("_last_window"))
+    knowledge = days_between(F.col("window_end"), F.col("_last_of_all"))
     failure_after = F.col("time_to_failure_days")
     if border is not None:
         is_training = F.col("part") == TRAIN
         until_border = days_between(F.col("window_end"), F.lit(border.test_from))
         seen_running = F.when(is_training, F.least(seen_running, until_border)).otherwise(seen_running)
+        knowledge = F.when(is_training, until_border).otherwise(knowledge)
         failure_after = F.when(~is_training | (failure_after <= until_border), failure_after)
+    # After `least`, which passes over nulls: a turbine that is down has not been seen running.
+    seen_running = F.when(F.col("is_censored").isNotNull(), seen_running)
     if cap_days is None:
-        return marked.select(*examples.columns, failure_after.alias("days_known"))
+        return marked.select(*examples.columns, failure_after.alias("days_known"), F.lit(True).alias("is_followed_up"))
     cap = F.lit(float(cap_days))
     days_known = F.when(failure_after.isNotNull(), F.least(failure_after, cap)).when(seen_running >= cap, cap)
-    return marked.select(*examples.columns, days_known.alias("days_known"))
+    is_followed_up = F.coalesce(knowledge >= cap, F.lit(False))
+    return marked.select(*examples.columns, days_known.alias("days_known"), is_followed_up.alias("is_followed_up"))
 
 
 def failure_time() -> Column:
