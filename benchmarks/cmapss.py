@@ -32,7 +32,7 @@ from pyspark.sql import functions as F
 from turbine_health.errors import DataError, TurbineHealthError
 from turbine_health.io.delta import TableStore
 from turbine_health.io.session import spark_session
-from turbine_health.models.calibration import fit_interval
+from turbine_health.models.calibration import RAW, fit_interval
 from turbine_health.models.evaluation import ranking, score_counts
 from turbine_health.models.forests import (
     DAYS,
@@ -58,7 +58,6 @@ from turbine_health.transforms.splits import to_turbine_groups
 logger = logging.getLogger("turbine_health")
 
 Numbers = npt.NDArray[np.float64]
-RAW = "raw_time_to_failure_days"
 CAP = 125
 # What is compared, and the settings of each.
 MODELS = {"random forest": "conf/cmapss.yaml", "boosted trees": "conf/cmapss_boosted.yaml"}

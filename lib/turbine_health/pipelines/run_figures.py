@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from pyspark.sql import functions as F
 
+from turbine_health.models.calibration import RAW
 from turbine_health.models.views import TEST_VIEW
 from turbine_health.pipelines.failure_head import FailureHead
-from turbine_health.pipelines.time_head import ACTUAL, RAW, TimeHead
+from turbine_health.pipelines.time_head import ACTUAL, TimeHead
 from turbine_health.reporting import charts
 
 # Points of a scatter that a browser draws at once and an eye can tell apart.

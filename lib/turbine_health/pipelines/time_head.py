@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from turbine_health.errors import DataError
 from turbine_health.io.short_plans import cached_with_short_plan
 from turbine_health.io.tracking import TrackedRun, Tracker
-from turbine_health.models.calibration import fit_interval
+from turbine_health.models.calibration import RAW, fit_interval
 from turbine_health.models.evaluation import error_sums
 from turbine_health.models.forests import DAYS, WEIGHT, feature_gains, kind_of_trees, regressor
 from turbine_health.models.gate import Verdict, cannot_be_compared, judge
@@ -29,7 +29,7 @@ from turbine_health.pipelines.training_set import TrainingSet
 from turbine_health.settings import ModelSettings
 from turbine_health.transforms.splits import LATER, TEST, TRAIN
 
-RAW, ACTUAL = "raw_time_to_failure_days", "actual_days"
+ACTUAL = "actual_days"
 MEAN, BY_AGE = "the mean life", "age alone"
 BASELINES = (MEAN, BY_AGE)
 

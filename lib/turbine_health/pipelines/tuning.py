@@ -16,12 +16,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.errors import DataError
+from turbine_health.models.calibration import RAW
 from turbine_health.models.evaluation import ERROR_SUMS, error_metrics, error_sums, ranking, score_counts
 from turbine_health.models.forests import DAYS, LABEL, classifier, regressor
 from turbine_health.models.scoring import with_raw_days, with_raw_score
 from turbine_health.models.validation import Scorer, Unfitted, out_of_fold
 from turbine_health.pipelines.failure_head import rows_with_label
-from turbine_health.pipelines.time_head import RAW, rows_with_days
+from turbine_health.pipelines.time_head import rows_with_days
 from turbine_health.pipelines.training_set import TrainingSet
 from turbine_health.settings import ForestSettings
 from turbine_health.transforms.splits import TRAIN, UNUSED
