@@ -317,7 +317,7 @@ def spread(errors: Sequence[float], scores: Sequence[float]) -> str:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=_range, default=[0], help="one seed, or first-last")
+    parser.add_argument("--seeds", type=seed_range, default=[0], help="one seed, or first-last")
     parser.add_argument("--sets", type=lambda text: text.split(","), default=["FD001", "FD003"])
     parser.add_argument("--models", type=_models, default=MODELS, help=f"some of: {', '.join(MODELS)}")
     parser.add_argument("--data", type=Path, default=Path("../shared/data/cmapss"))
@@ -326,7 +326,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _range(text: str) -> list[int]:
+def seed_range(text: str) -> list[int]:
+    """`0-4` → 0 to 4; one seed stands for itself."""
     first, _, last = text.partition("-")
     return list(range(int(first), int(last or first) + 1))
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from cmapss import seed_range
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -112,15 +113,10 @@ def print_table(coverage: pd.DataFrame) -> None:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=_range, default=_range("1-8"), help="one seed, or first-last")
+    parser.add_argument("--seeds", type=seed_range, default=seed_range("1-8"), help="one seed, or first-last")
     parser.add_argument("--folder", type=Path, default=Path("data/interval-coverage"))
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="section.key=value, as for the jobs")
     return parser.parse_args(argv)
-
-
-def _range(text: str) -> list[int]:
-    first, _, last = text.partition("-")
-    return list(range(int(first), int(last or first) + 1))
 
 
 if __name__ == "__main__":

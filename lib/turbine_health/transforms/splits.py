@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from turbine_health.errors import DataError, SettingsError
@@ -80,8 +80,7 @@ def to_turbine_groups(examples: DataFrame, split: SplitSettings) -> DataFrame:
     has_failure = F.col("failure_within_7d") == 1
     turbines = examples.groupBy("asset_id").agg(F.countDistinct(F.when(has_failure, F.col("life_number"))).alias("failures"))
     in_random_order = Window.orderBy(shuffled, "asset_id")
-    all_turbines = Window.partitionBy(F.lit(1)).rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    wanted = F.lit(0) if split.strategy == "time" else F.ceil(F.count("*").over(all_turbines) * split.test_share)
+    wanted = F.lit(0) if split.strategy == "time" else F.ceil(F.count("*").over(_all_rows()) * split.test_share)
     grouped = turbines.withColumn("is_test_turbine", F.row_number().over(in_random_order) <= wanted)
     by_failures = Window.partitionBy("is_test_turbine").orderBy(F.desc("failures"), shuffled, "asset_id")
     fold = F.when(~F.col("is_test_turbine"), F.pmod(F.row_number().over(by_failures) - 1, F.lit(split.folds)))
@@ -107,9 +106,7 @@ def with_part(examples: DataFrame, groups: DataFrame, border: Border | None) -> 
     else:
         is_before = F.col("window_end") <= F.lit(border.train_until)
         is_after = F.col("window_end") >= F.lit(border.test_from)
-        has_test_turbines = F.max("is_test_turbine").over(
-            Window.partitionBy(F.lit(1)).rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-        )
+        has_test_turbines = F.max("is_test_turbine").over(_all_rows())
         groups = groups.withColumn("has_test_turbines", has_test_turbines)
         part = (
             F.when(is_before & ~F.col("is_test_turbine"), TRAIN)
@@ -139,8 +136,7 @@ def with_days_known(examples: DataFrame, border: Border | None, cap_days: float 
     """
     # A join with one row a life spares sorting all the features by life, as a window would.
     lives = examples.groupBy("asset_id", "life_number").agg(F.max("window_end").alias("_last_window"))
-    whole_fleet = Window.partitionBy(F.lit(1)).rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    lives = lives.withColumn("_last_of_all", F.max("_last_window").over(whole_fleet))
+    lives = lives.withColumn("_last_of_all", F.max("_last_window").over(_all_rows()))
     marked = examples.join(F.broadcast(lives), on=["asset_id", "life_number"], how="left")
     seen_running = days_between(F.col("window_end"), F.col("_last_window"))
     knowledge = days_between(F.col("window_end"), F.col("_last_of_all"))
@@ -165,3 +161,8 @@ def failure_time() -> Column:
     """When the life of a window ended in failure (UTC); null when it did not."""
     days = F.round(F.col("time_to_failure_days") * MICROSECONDS_PER_DAY).cast("long")
     return F.timestamp_micros(F.unix_micros("window_end") + days)
+
+
+def _all_rows() -> WindowSpec:
+    """Every row of a small table: one a turbine or life."""
+    return Window.partitionBy(F.lit(1)).rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
