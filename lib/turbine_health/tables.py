@@ -35,6 +35,8 @@ TEXT, NUMBER, TIME, FLAG, COUNT, SMALL = (
 CHANGE_FEED = (("delta.enableChangeDataFeed", "true"),)
 # What tells a row received from every other one, in whichever table it is now.
 PROVENANCE = ("_source", "_source_file", "_source_row", "_ingested_at")
+# Where a row of a table lies while it is being merged: its file's number among those that were read, and its own in that file.
+PLACE = ("_file", "_row")
 
 
 def searched_by(*columns: str) -> tuple[tuple[str, str], ...]:
@@ -95,7 +97,7 @@ def window_features(features: Sequence[str]) -> Table:
 
 def training_examples(features: Sequence[str]) -> Table:
     """Features with what happened after. Grain: one row per `asset_id` and `window_end`."""
-    schema = StructType([*_WINDOW_KEYS, *_LABELS, *_features(features)])
+    schema = StructType([*_WINDOW_KEYS, *LABELS, *_features(features)])
     return Table(
         "gold", "training_examples", schema, ("asset_id", "window_end"), ("asset_id", "window_end"),
         training_examples.__doc__ or "", searched_by("asset_id", "window_end"), tuple(features),
@@ -175,7 +177,7 @@ _WINDOW_KEYS = [
     column("coverage", NUMBER, "share of the expected readings present in the shortest look-back, 0 to 1"),
     column("data_age_hours", NUMBER, "from the last reading to window_end, hours"),
 ]
-_LABELS = [
+LABELS = [
     column("failure_within_7d", SMALL, "1: fails in (window_end, window_end + horizon]; 0: does not; null: not known"),
     column("time_to_failure_days", NUMBER, "days from window_end to the failure, > 0; null when censored"),
     column("is_censored", FLAG, "records end, or the part was replaced, before a failure"),

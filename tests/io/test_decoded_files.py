@@ -151,4 +151,4 @@ def pieces(files: list[bytes], columns: list[str], size: int) -> Iterator[pa.Rec
 def cut(file: bytes, group: int, start: int, stop: int, size: int) -> Iterator[pa.RecordBatch]:
     for position in range(start, stop, size):
         piece = file[position : min(position + size, stop)]
-        yield pa.record_batch({"group": [group], "position": [position], "piece": [piece]})
+        yield pa.record_batch({"file": [0], "group": [group], "position": [position], "piece": [piece]})

@@ -7,13 +7,12 @@ from pyspark.sql import DataFrame, SparkSession
 
 from turbine_health.tables import CHANGED_HOURS
 from turbine_health.transforms.changes import (
-    filter_changed,
     to_baseline_spans,
     to_cell_ranges,
     to_changed_cells,
     to_life_spans,
 )
-from turbine_health.transforms.spans import filter_to_spans, to_window_spans
+from turbine_health.transforms.spans import to_window_spans
 
 HOUR = 3_600
 DAY_ONE = int(utc("2024-01-01").timestamp()) // HOUR
@@ -79,21 +78,3 @@ def test_a_changed_life_reaches_the_windows_from_its_change_on(spark):
     changed = spark.createDataFrame([("T07", utc("2024-01-01 12:00"))], "asset_id string, changed_from timestamp")
     known = ranges(spark, ("T07", DAY_ONE, DAY_ONE + 23))
     assert as_set(to_life_spans(changed, known, HOUR)) == {("T07", DAY_ONE + 12, DAY_ONE + 24)}
-
-
-def test_only_new_and_different_rows_are_changed_also_from_and_to_null(spark):
-    schema = "asset_id string, cell long, value double, other double"
-    before = [("T07", 1, 1.0, None), ("T07", 2, 2.0, None), ("T07", 3, None, None), ("T07", 4, 4.0, 4.0), ("T07", 5, 5.0, 0.0)]
-    now = [("T07", 1, 1.0, None), ("T07", 2, 2.5, None), ("T07", 3, 3.0, None), ("T07", 4, None, 4.0), ("T07", 6, 5.0, 0.0)]
-    changed = filter_changed(
-        spark.createDataFrame(now, schema), spark.createDataFrame(before, schema), keys=["asset_id", "cell"]
-    )
-    assert {row["cell"] for row in changed.collect()} == {2, 3, 4, 6}
-
-
-def test_a_window_in_two_spans_is_kept_once(spark):
-    windows = spark.createDataFrame([("T07", utc("2024-01-01 06:00"))], "asset_id string, window_end timestamp")
-    spans = ranges(spark, ("T07", DAY_ONE + 1, DAY_ONE + 6), ("T07", DAY_ONE + 6, DAY_ONE + 9)).toDF(
-        "asset_id", "first_end", "last_end"
-    )
-    assert filter_to_spans(windows, spans, HOUR).count() == 1

@@ -17,7 +17,7 @@ from turbine_health.transforms.packs import PACKS
 from turbine_health.transforms.quality import as_array
 from turbine_health.transforms.slicing import PIECES, Slicing, counting
 from turbine_health.transforms.spans import to_cell_spans, to_window_spans
-from turbine_health.transforms.windows import cell_columns, cell_packs, window_slices, with_life_starts
+from turbine_health.transforms.windows import cell_columns, cell_packs, to_window_pieces, window_slices, with_life_starts
 
 POWER, OIL = SIGNALS = ("active_power_kw", "oil_temp_c")
 PLANT = Source.model_validate({
@@ -53,15 +53,15 @@ def built(spark: SparkSession, futures: dict[str, tuple[list, list]]) -> DataFra
     plan = feature_plan(EVERYTHING, SIGNALS)
     slicing = Slicing(chunk_seconds=86_400, chunks=2, turbine_shares=1)
     packed = silver.select(reading_columns(SIGNALS)).mapInArrow(reading_packs(SIGNALS, 60, {"tests": 10.0}, 86_400), PACKS)
-    slices, summarise = cell_slices(packed, SIGNALS, 60, slicing)
-    cells = slices.mapInArrow(summarise, signal_cells(SIGNALS).schema).cache()
+    readings_by_slice, summarise = cell_slices(packed, SIGNALS, 60)
+    cells = slicing.exchanged(readings_by_slice).mapInArrow(summarise, signal_cells(SIGNALS).schema).cache()
     count = counting("cell_start", plan.step_seconds, plan.chunk_cells)
     known = cells.select("asset_id", "cell_start").mapInArrow(count, PIECES).transform(to_cell_spans)
     spans = to_window_spans(known, known, plan.longest_lookback)
     born = lives(spark, *((asset, START, "2024-02-01") for asset in futures))
     packs = cells.select(cell_columns(plan)).mapInArrow(cell_packs(plan), PACKS)
-    seen, build = window_slices(packs, with_life_starts(spans, born), plan, slicing)
-    return seen.mapInArrow(build, window_features(plan.names).schema)
+    seen, build = window_slices(packs, to_window_pieces(with_life_starts(spans, born), plan), plan)
+    return slicing.exchanged(seen).mapInArrow(build, window_features(plan.names).schema)
 
 
 def test_changed_added_and_deleted_readings_from_the_window_end_on_move_no_feature(spark):

@@ -2,6 +2,7 @@ package turbinehealth
 
 import java.util.UUID
 
+import scala.collection.mutable.ArrayBuffer
 import scala.jdk.CollectionConverters._
 
 import org.apache.hadoop.conf.Configuration
@@ -31,7 +32,8 @@ object EncodedFiles {
   /**
    * Replace all rows and the schema in one commit; readers see before or after.
    *
-   * @param pieces `piece`, the next bytes of its task's file; with the last one also `rows` and `statistics` of the whole file
+   * @param pieces `piece`, the next bytes of its task's file; with the last one also `rows` and `statistics` of the whole file.
+   *               In place of bytes, `file` and `replaced` name rows that give way: `MergedFiles`
    * @param folder of the Delta table, which exists
    * @param schema of the rows, as JSON
    */
@@ -65,7 +67,7 @@ object EncodedFiles {
   }
 
   /** Frames of the table that this session has cached are computed anew, as after a write of Spark's. */
-  private def forgetCached(spark: SparkSession, folder: String): Unit = {
+  private[turbinehealth] def forgetCached(spark: SparkSession, folder: String): Unit = {
     val session = spark.asInstanceOf[classic.SparkSession]
     session.sharedState.cacheManager.recacheByPath(session, folder)
   }
@@ -76,16 +78,21 @@ object EncodedFiles {
   private def store(pieces: DataFrame, folder: String, log: DeltaLog, transaction: OptimisticTransaction): Seq[AddFile] = {
     val spark = pieces.sparkSession
     val files = storeFiles(pieces, folder, log.newDeltaHadoopConf())
-    val totals = Map("numFiles" -> files.length.toLong, "numOutputRows" -> files.map(_.rows).sum, "numOutputBytes" -> files.map(_.size).sum)
+    tell(
+      spark, transaction,
+      Map("numFiles" -> files.length.toLong, "numOutputRows" -> files.map(_.rows).sum, "numOutputBytes" -> files.map(_.size).sum))
+    files.map(_.added)
+  }
+
+  /** What the table's history says of a commit. */
+  private[turbinehealth] def tell(spark: SparkSession, transaction: OptimisticTransaction, totals: Map[String, Long]): Unit =
     transaction.registerSQLMetrics(spark, totals.map { case (name, total) =>
       val metric = SQLMetrics.createMetric(spark.sparkContext, name)
       metric.set(total)
       name -> metric
     })
-    files.map(file => AddFile(file.name, Map.empty, file.size, file.written, dataChange = true, file.statistics))
-  }
 
-  private def storeFiles(pieces: DataFrame, folder: String, conf: Configuration): Seq[Stored] = {
+  private[turbinehealth] def storeFiles(pieces: DataFrame, folder: String, conf: Configuration): Seq[Stored] = {
     import pieces.sparkSession.implicits._
     val settings = pieces.sparkSession.sparkContext.broadcast(conf.iterator.asScala.map(each => each.getKey -> each.getValue).toMap)
     pieces.as[Piece].mapPartitions(of => storeFile(of, folder, settings.value)).collect().toSeq
@@ -101,20 +108,29 @@ object EncodedFiles {
       settings.foreach { case (key, value) => conf.set(key, value) }
       val files = path.getFileSystem(conf)
       val stream = files.create(path, false)
+      val replaced = ArrayBuffer.empty[Replaced]
       val last =
-        try pieces.map { piece => stream.write(piece.piece); piece }.reduceLeft((_, next) => next)
+        try pieces.flatMap { piece =>
+          if (piece.replaced == null) { stream.write(piece.piece); Some(piece) }
+          else { replaced += Replaced(piece.file.get, piece.replaced); None }
+        }.reduceLeft((_, next) => next)
         catch { case failure: Throwable => discard(stream); files.delete(path, false); throw failure }
       stream.close()
       val status = files.getFileStatus(path)
       require(last.statistics != null, s"the end of $path did not come")
-      Iterator(Stored(name, status.getLen, status.getModificationTime, last.rows.get, last.statistics))
+      Iterator(Stored(name, status.getLen, status.getModificationTime, last.rows.get, last.statistics, replaced.toSeq))
     }
 
   /** An object store forgets what has not been closed. */
   private def discard(stream: FSDataOutputStream): Unit =
     if (stream.hasCapability("fs.capability.outputstream.abortable")) stream.abort() else stream.close()
 
-  case class Piece(piece: Array[Byte], rows: Option[Long], statistics: String)
+  case class Piece(piece: Array[Byte], rows: Option[Long], statistics: String, file: Option[Int], replaced: Array[Byte])
 
-  case class Stored(name: String, size: Long, written: Long, rows: Long, statistics: String)
+  /** Numbers of rows of a file, as bytes of the worker's that nobody here looks into. */
+  case class Replaced(file: Int, rows: Array[Byte])
+
+  case class Stored(name: String, size: Long, written: Long, rows: Long, statistics: String, replaced: Seq[Replaced]) {
+    def added: AddFile = AddFile(name, Map.empty, size, written, dataChange = true, statistics)
+  }
 }

@@ -12,7 +12,10 @@ import org.apache.spark.TaskContext
 import org.apache.spark.paths.SparkPath
 import org.apache.spark.sql.{classic, DataFrame, SparkSession}
 import org.apache.spark.sql.catalyst.InternalRow
+import org.apache.spark.sql.catalyst.analysis.UnresolvedAttribute
+import org.apache.spark.sql.catalyst.expressions.{AttributeReference, Expression}
 import org.apache.spark.sql.delta.{DeltaLog, NoMapping, Snapshot}
+import org.apache.spark.sql.delta.actions.AddFile
 import org.apache.spark.sql.execution.datasources.{FilePartition, PartitionedFile}
 
 /**
@@ -38,34 +41,58 @@ object FilePieces {
   }
 
   /**
-   * The bytes of `columns` in all row groups of a version.
+   * The bytes of `columns` in the row groups of a version.
    *
-   * @return `group`, `position`, `piece`: bytes of the file from `position` on. Of each file a task gives the footer first
-   *         (group -1), then one row group after the other. Tasks share files and groups as they do with Spark's reader.
+   * @param near condition in SQL on columns that Delta notes the least and greatest of: files of which it cannot hold are
+   *             spared; null: none is
+   * @return as `of`
    */
-  def read(spark: SparkSession, folder: String, version: Long, columns: java.util.List[String]): DataFrame = {
+  def read(spark: SparkSession, folder: String, version: Long, columns: java.util.List[String], near: String): DataFrame = {
+    val snapshot = snapshotOf(spark, folder, version)
+    val files =
+      if (near == null) snapshot.allFiles.collect().toSeq
+      else snapshot.filesForScan(Seq(condition(spark, snapshot, near)), keepNumRecords = false).files
+    of(spark, snapshot, files.zipWithIndex, columns)
+  }
+
+  /**
+   * The bytes of `columns` in all row groups of some files.
+   *
+   * @param files of the snapshot, each with its number
+   * @return `file`, its number; `group`, `position`, `piece`: bytes of the file from `position` on. Of each file a task gives
+   *         the footer first (group -1), then one row group after the other. Tasks share files and groups as they do with
+   *         Spark's reader.
+   */
+  private[turbinehealth] def of(
+      spark: SparkSession, snapshot: Snapshot, files: Seq[(AddFile, Int)], columns: java.util.List[String]): DataFrame = {
     val session = spark.asInstanceOf[classic.SparkSession]
     import session.implicits._
-    val snapshot = snapshotOf(spark, folder, version)
     val settings = spark.sparkContext.broadcast(
       snapshot.deltaLog.newDeltaHadoopConf().iterator.asScala.map(each => each.getKey -> each.getValue).toMap)
     val wanted = columns.asScala.toSet
-    val tasks = shares(session, snapshot)
+    val tasks = shares(session, snapshot, files)
     session.sparkContext.parallelize(tasks, math.max(tasks.length, 1))
       .flatMap(_.files.iterator.flatMap(piecesOf(_, wanted, settings.value)))
-      .toDF("group", "position", "piece")
+      .toDF("file", "group", "position", "piece")
   }
+
+  /** A condition on columns of the table, as Delta's search for files takes it. */
+  private[turbinehealth] def condition(spark: SparkSession, snapshot: Snapshot, near: String): Expression =
+    spark.asInstanceOf[classic.SparkSession].sessionState.sqlParser.parseExpression(near).transform {
+      case column: UnresolvedAttribute =>
+        val field = snapshot.metadata.schema(column.name)
+        AttributeReference(field.name, field.dataType, field.nullable, field.metadata)()
+    }
 
   private def snapshotOf(spark: SparkSession, folder: String, version: Long): Snapshot =
     DeltaLog.forTable(spark, folder).getSnapshotAt(version)
 
-  private def shares(session: classic.SparkSession, snapshot: Snapshot): Seq[FilePartition] = {
-    val files = snapshot.allFiles.collect().toSeq
+  private def shares(session: classic.SparkSession, snapshot: Snapshot, files: Seq[(AddFile, Int)]): Seq[FilePartition] = {
     val openCost = session.sessionState.conf.filesOpenCostInBytes
-    val most = FilePartition.maxSplitBytes(session, files.map(_.size + openCost).sum)
-    val parts = for (file <- files; start <- 0L until file.size by most)
+    val most = FilePartition.maxSplitBytes(session, files.map(_._1.size + openCost).sum)
+    val parts = for ((file, number) <- files; start <- 0L until file.size by most)
       yield PartitionedFile(
-        InternalRow.empty, SparkPath.fromPath(file.absolutePath(snapshot.deltaLog)), start, math.min(most, file.size - start))
+        InternalRow(number), SparkPath.fromPath(file.absolutePath(snapshot.deltaLog)), start, math.min(most, file.size - start))
     FilePartition.getFilePartitions(session, parts.sortBy(-_.length), most)
   }
 
@@ -77,12 +104,14 @@ object FilePieces {
     val stream = file.newStream()
     TaskContext.get().addTaskCompletionListener[Unit](_ => stream.close())
     val all = ParquetFileReader.readFooter(file, ParquetReadOptions.builder().build(), stream).getBlocks.asScala.toSeq.zipWithIndex
+    val number = part.partitionValues.getInt(0)
     val groups = all.filter { case (group, _) => part.start <= group.getStartingPos && group.getStartingPos < part.start + part.length }
-    val footer = if (groups.isEmpty) Iterator.empty else pieces(stream, Footer, footerStart(stream, file.getLength), file.getLength)
-    val columns = groups.iterator.flatMap { case (group, number) =>
-      ranges(group, wanted).flatMap { case (start, stop) => pieces(stream, number, start, stop) }
+    val footer = if (groups.isEmpty) Iterator.empty else pieces(stream, footerStart(stream, file.getLength), file.getLength)
+    val columns = groups.iterator.flatMap { case (group, place) =>
+      ranges(group, wanted).flatMap { case (start, stop) => pieces(stream, start, stop).map((place, _)) }
     }
-    footer ++ columns ++ { stream.close(); Iterator.empty }
+    (footer.map((Footer, _)) ++ columns).map { case (group, (position, bytes)) => (number, group, position, bytes) } ++
+      { stream.close(); Iterator.empty }
   }
 
   private def footerStart(stream: SeekableInputStream, length: Long): Long = {
@@ -99,9 +128,9 @@ object FilePieces {
     }.reverse
   }
 
-  private def pieces(stream: SeekableInputStream, group: Int, start: Long, stop: Long): Iterator[Piece] =
+  private def pieces(stream: SeekableInputStream, start: Long, stop: Long): Iterator[(Long, Array[Byte])] =
     (start until stop by PieceBytes.toLong).iterator.map { position =>
-      (group, position, bytesAt(stream, position, math.min(PieceBytes.toLong, stop - position).toInt))
+      (position, bytesAt(stream, position, math.min(PieceBytes.toLong, stop - position).toInt))
     }
 
   private def bytesAt(stream: SeekableInputStream, position: Long, length: Int): Array[Byte] = {
@@ -111,5 +140,5 @@ object FilePieces {
     bytes
   }
 
-  private type Piece = (Int, Long, Array[Byte])
+  private type Piece = (Int, Int, Long, Array[Byte])
 }

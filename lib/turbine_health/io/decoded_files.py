@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import io
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from py4j.protocol import Py4JError
@@ -17,7 +18,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
-from turbine_health.io.workers import Kernel, by_workers
+from turbine_health.io.workers import Kernel
+from turbine_health.tables import PLACE
 
 # In place of a row group's number: the end of a file, which comes before its row groups.
 FOOTER = -1
@@ -37,41 +39,49 @@ def fits_decoded_files(spark: SparkSession, path: str, version: int) -> bool:
         return False
 
 
-def decoded_rows(
-    spark: SparkSession, path: str, version: int, schema: StructType, kernel: Kernel, made: StructType
-) -> DataFrame:
-    """What `kernel` makes of the rows of a table, a part of its files at a time.
+def file_pieces(spark: SparkSession, path: str, version: int, names: Sequence[str], near: str | None = None) -> DataFrame:
+    """The bytes of a table's files, shared out among tasks, for `decoding`.
 
     Args:
         spark: A session.
         path: A Delta table for which `fits_decoded_files` holds.
         version: Of the table.
-        schema: Columns to read; null in files that were written before the table had one.
-        kernel: Gets columns of `schema`, of their Arrow types, a row group a batch; texts as dictionaries.
-        made: The columns that `kernel` returns.
+        names: Columns to read.
+        near: Condition in SQL; files in which no row can fulfil it are spared. None: all files.
     """
     session: Any = spark
-    pieces = DataFrame(_jvm_side(spark).read(session._jsparkSession, path, version, schema.names), spark)
+    return DataFrame(_jvm_side(spark).read(session._jsparkSession, path, version, list(names), near), spark)
+
+
+def decoding(schema: StructType, kernel: Kernel, *, with_place: bool = False) -> Kernel:
+    """What decodes pieces of files and hands the rows on to `kernel`, a row group a batch.
+
+    Args:
+        schema: Columns wanted, which are those that were read; null in files that were written before the table had one.
+        kernel: Gets columns of `schema`, of their Arrow types, texts as dictionaries.
+        with_place: Whether it gets the columns `PLACE`, too: the number of the file among those read, and of the row in it.
+    """
     wanted = to_arrow_schema(schema, timezone="UTC")
 
     def decode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return kernel(_row_groups(batches, wanted))
+        return kernel(_row_groups(batches, wanted, with_place))
 
-    return by_workers(pieces, decode, made)
+    return decode
 
 
 def _jvm_side(spark: Any) -> Any:
     return spark.sparkContext._jvm.turbinehealth.FilePieces
 
 
-def _row_groups(pieces: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _row_groups(pieces: Iterator[pa.RecordBatch], schema: pa.Schema, with_place: bool = False) -> Iterator[pa.RecordBatch]:
     """Row groups from the pieces of their files, each decoded when its last piece is there."""
-    file = _File(schema)
+    file = _File(schema, with_place)
     for batch in pieces:
-        for group, position, piece in zip(*(batch[name] for name in ("group", "position", "piece")), strict=True):
+        columns = (batch[name] for name in ("file", "group", "position", "piece"))
+        for number, group, position, piece in zip(*columns, strict=True):
             if group.as_py() != file.group:
                 yield from file.decoded()
-                file = file.next_group(group.as_py())
+                file = file.next_group(number.as_py(), group.as_py())
             file.add(position.as_py(), piece.as_buffer())
     yield from file.decoded()
 
@@ -79,8 +89,13 @@ def _row_groups(pieces: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator
 class _File(io.RawIOBase):
     """The footer or one row group of a file, to be read as if the whole of it were there."""
 
-    def __init__(self, schema: pa.Schema, group: int = FOOTER, metadata: pq.FileMetaData | None = None, size: int = 0) -> None:
+    def __init__(
+        self, schema: pa.Schema, with_place: bool, number: int = 0,
+        group: int = FOOTER, metadata: pq.FileMetaData | None = None, size: int = 0,
+    ) -> None:  # fmt: skip
         self._schema = schema
+        self._with_place = with_place
+        self._number = number
         self.group = group
         self._metadata = metadata
         self._size = size
@@ -88,12 +103,13 @@ class _File(io.RawIOBase):
         self._pieces: list[pa.Buffer] = []
         self._position = 0
 
-    def next_group(self, group: int) -> _File:
+    def next_group(self, number: int, group: int) -> _File:
         """Another row group of this file, or the footer of the next one."""
         if group == FOOTER:
-            return _File(self._schema)
+            return _File(self._schema, self._with_place, number)
         metadata = self._metadata or pq.read_metadata(pa.BufferReader(b"".join(self._pieces)))
-        return _File(self._schema, group, metadata, self._size or self._starts[-1] + len(self._pieces[-1]))
+        size = self._size or self._starts[-1] + len(self._pieces[-1])
+        return _File(self._schema, self._with_place, number, group, metadata, size)
 
     def add(self, position: int, piece: pa.Buffer) -> None:
         self._starts.append(position)
@@ -110,7 +126,14 @@ class _File(io.RawIOBase):
         have = set(file.schema_arrow.names)
         names = [name for name in self._schema.names if name in have]
         rows = file.read_row_group(self.group, columns=names, use_threads=False).combine_chunks()
-        yield pa.RecordBatch.from_arrays([self._column(rows, each) for each in self._schema], names=self._schema.names)
+        columns = {each.name: self._column(rows, each) for each in self._schema}
+        yield pa.RecordBatch.from_pydict({**columns, **(self._place(len(rows)) if self._with_place else {})})
+
+    def _place(self, rows: int) -> dict[str, pa.Array]:
+        groups = (self._metadata.row_group(group) for group in range(self.group)) if self._metadata else ()
+        first = sum(group.num_rows for group in groups)
+        places = pa.repeat(pa.scalar(self._number), rows), pa.array(np.arange(first, first + rows))
+        return dict(zip(PLACE, places, strict=True))
 
     def _column(self, rows: pa.Table, field: pa.Field) -> pa.Array:
         if field.name not in rows.schema.names:

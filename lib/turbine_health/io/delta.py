@@ -19,10 +19,11 @@ from pyspark.sql.types import StructType
 
 from turbine_health.errors import TableError
 from turbine_health.io.conflicts import CONFLICTS, alone
-from turbine_health.io.decoded_files import decoded_rows, fits_decoded_files
+from turbine_health.io.decoded_files import decoding, file_pieces, fits_decoded_files
 from turbine_health.io.encoded_files import append_encoded_files, fits_encoded_files, replace_by_encoded_files
 from turbine_health.io.fingerprints import fingerprints
 from turbine_health.io.hadoop import Hadoop
+from turbine_health.io.near import Near
 from turbine_health.io.workers import Kernel, by_workers
 from turbine_health.settings import StorageSettings
 from turbine_health.tables import Table, schema_differences
@@ -109,15 +110,31 @@ class TableStore:
         self._refuse_other_schema(frame, table, "was written by another version of this project")
         return frame.select(*table.schema.names)
 
-    def read_by_kernel(
-        self, table: Table, columns: Sequence[str], kernel: Kernel, made: StructType, version: int | None = None
-    ) -> DataFrame:
-        """What `kernel` makes of `columns`, decoded where it works on them: of row groups, or batches of rows."""
+    def rows_for_kernel(
+        self, table: Table, columns: Sequence[str], kernel: Kernel, version: int | None = None, near: Near | None = None
+    ) -> tuple[DataFrame, Kernel]:
+        """Partitions, and what makes of each what `kernel` makes of `columns`: of row groups that it decodes, or of rows.
+
+        `near` spares files; of those that are left, `kernel` may get rows that do not lie near.
+        """
         path, version = self.path(table), self.version(table) if version is None else version
         rows = self.read(table, version).select(*columns)
         if fits_decoded_files(self.spark, path, version):
-            return decoded_rows(self.spark, path, version, rows.schema, kernel, made)
-        return by_workers(rows, kernel, made)
+            pieces = file_pieces(self.spark, path, version, columns, near.sql() if near else None)
+            return pieces, decoding(rows.schema, kernel)
+        return rows.where(near.sql()) if near else rows, kernel
+
+    def read_by_kernel(
+        self,
+        table: Table,
+        columns: Sequence[str],
+        kernel: Kernel,
+        made: StructType,
+        version: int | None = None,
+        near: Near | None = None,
+    ) -> DataFrame:
+        """What `kernel` makes of `columns`, decoded where it works on them: see `rows_for_kernel`."""
+        return by_workers(*self.rows_for_kernel(table, columns, kernel, version, near), made)
 
     def empty(self, table: Table) -> DataFrame:
         """No rows, with the table's columns."""

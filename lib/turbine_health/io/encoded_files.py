@@ -12,16 +12,17 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from py4j.protocol import Py4JError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
-from pyspark.sql.types import BinaryType, LongType, StringType, StructField, StructType
+from pyspark.sql.types import BinaryType, IntegerType, LongType, StringType, StructField, StructType
 
 from turbine_health.io.workers import Kernel, by_workers
-from turbine_health.tables import Table
+from turbine_health.tables import PLACE, Table
 
 # What a worker gathers before it encodes it, and the largest value that goes through the JVM: larger ones, in a heap of up to
 # 4 GB, its collector clears away only with all the rest.
@@ -36,8 +37,10 @@ PIECES = StructType([
     StructField("piece", BinaryType()),
     StructField("rows", LongType()),
     StructField("statistics", StringType()),
+    StructField("file", IntegerType()),
+    StructField("replaced", BinaryType()),
 ])  # fmt: skip
-_PIECES = pa.schema([("piece", pa.binary()), ("rows", pa.int64()), ("statistics", pa.string())])
+_PIECES = to_arrow_schema(PIECES)
 
 
 def fits_encoded_files(spark: SparkSession, path: str) -> bool:
@@ -64,8 +67,8 @@ def replace_by_encoded_files(rows: DataFrame, kernel: Kernel, table: Table, path
             spare files.
         path: A Delta table for which `fits_encoded_files` holds.
     """
-    with _small_batches(rows.sparkSession):
-        _jvm_side(rows.sparkSession).replace(_pieces(rows, kernel, table), path, table.schema.json())
+    with small_batches(rows.sparkSession):
+        _jvm_side(rows.sparkSession).replace(encoded_pieces(rows, kernel, table), path, table.schema.json())
 
 
 def append_encoded_files(
@@ -75,11 +78,11 @@ def append_encoded_files(
 
     See `replace_by_encoded_files`; the table has all columns of `table`.
     """
-    _jvm_side(rows.sparkSession).append(_pieces(rows, kernel, table), path, table.schema.json(), application, number)
+    _jvm_side(rows.sparkSession).append(encoded_pieces(rows, kernel, table), path, table.schema.json(), application, number)
 
 
 @contextmanager
-def _small_batches(spark: SparkSession) -> Iterator[None]:
+def small_batches(spark: SparkSession) -> Iterator[None]:
     """Rows that are packs or pieces of files go to a worker a few at a time, not ten thousand at once."""
     usual = str(spark.conf.get(MOST_BYTES))
     spark.conf.set(MOST_BYTES, str(BATCH_BYTES))
@@ -89,7 +92,11 @@ def _small_batches(spark: SparkSession) -> Iterator[None]:
         spark.conf.set(MOST_BYTES, usual)
 
 
-def _pieces(rows: DataFrame, kernel: Kernel, table: Table) -> Any:
+def encoded_pieces(rows: DataFrame, kernel: Kernel, table: Table) -> Any:
+    """A file of `table` from what `kernel` makes of each partition, piece by piece, as a frame of the JVM's.
+
+    Batches of the columns `PLACE` among the others name rows that give way; they go along with the pieces.
+    """
     pieces: Any = by_workers(rows, _encoder(kernel, table, str(_codec(rows.sparkSession))), PIECES)
     return pieces._jdf
 
@@ -115,7 +122,10 @@ def _encoder(kernel: Kernel, table: Table, codec: str) -> Kernel:
     def encode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         file = _File(schema, repeated, _searched_by(table), codec)
         for batch in kernel(batches):
-            yield from file.add(batch)
+            if batch.schema.names == list(PLACE):
+                yield _replaced(batch)
+            else:
+                yield from file.add(batch)
         yield from file.end()
 
     return encode
@@ -218,6 +228,12 @@ class _Outbox(io.RawIOBase):
         self._taken += len(taken)
         self._written.clear()
         return taken
+
+
+def _replaced(places: pa.RecordBatch) -> pa.RecordBatch:
+    file, row = (places[name].to_numpy() for name in PLACE)
+    rows = [{"file": number, "replaced": row[file == number].tobytes()} for number in np.unique(file)]
+    return pa.RecordBatch.from_pylist(rows, schema=_PIECES)
 
 
 def _piece(data: bytes, rows: int | None = None, statistics: str | None = None) -> pa.RecordBatch:

@@ -5,32 +5,35 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from turbine_health.errors import DataError
 from turbine_health.feature_tables import signal_cells
 from turbine_health.io.delta import TableStore, WriteResult
 from turbine_health.io.local_rows import local_rows
-from turbine_health.io.workers import by_workers
+from turbine_health.io.merges import MergeByKernel
+from turbine_health.io.near import Near
 from turbine_health.pipelines.failure_records import unrecorded_turbines
 from turbine_health.settings import Settings
 from turbine_health.tables import ASSET_EVENTS, ASSET_LIVES, Table, sensor_readings, training_examples, window_features
-from turbine_health.transforms.cells import cell_slices, reading_columns, reading_packs
-from turbine_health.transforms.changes import filter_changed
+from turbine_health.transforms.cells import cell_slices, reading_columns, reading_packs, to_wanted_cells
+from turbine_health.transforms.changed_rows import only_changed, row_packs
 from turbine_health.transforms.features import feature_plan
-from turbine_health.transforms.labels import to_training_examples
+from turbine_health.transforms.label_kernel import labelling, lives_by_turbine
+from turbine_health.transforms.labels import example_slices, to_life_rows
 from turbine_health.transforms.packs import PACKS
 from turbine_health.transforms.slicing import PIECES, Kernel, Slicing, counting, fewest_shares, to_slice_sizes
-from turbine_health.transforms.spans import cell_index, filter_to_cells, filter_to_spans, to_cell_spans
+from turbine_health.transforms.spans import to_cell_spans
 from turbine_health.transforms.windows import (
     cell_columns,
     cell_packs,
-    filter_to_seen,
+    to_seen_blocks,
     to_window_pieces,
     window_slices,
     with_event_times,
@@ -56,7 +59,6 @@ class FeatureUpdates:
         self.examples = training_examples(self.plan.names)
         self.silver = sensor_readings(settings.signal_names)
         self.readings_version, self.lives_version = store.version(self.silver), store.version(ASSET_LIVES)
-        self.readings = store.read(self.silver, self.readings_version)
         self.lives = store.read(ASSET_LIVES, self.lives_version)
         self.unrecorded = unrecorded_turbines(store, settings)
         self.events_version = store.version(ASSET_EVENTS) if self.plan.events else None
@@ -70,128 +72,143 @@ class FeatureUpdates:
     def known_cells(self) -> DataFrame:
         """First and last cell of each turbine."""
         count = counting("cell_start", self.plan.step_seconds, self.plan.chunk_cells)
-        spans = self.store.read_by_kernel(self.cells, ["asset_id", "cell_start"], count, PIECES).transform(to_cell_spans)
-        # A row a turbine, asked for again and again: as part of the plans, the cells are read once.
-        return local_rows(self.store.spark, spans.collect(), spans.schema)
+        spans = self.store.read_by_kernel(self.cells, ["asset_id", "cell_start"], count, PIECES)
+        return self.settled(spans.transform(to_cell_spans))
+
+    def settled(self, rows: DataFrame) -> DataFrame:
+        """A few rows a turbine that are asked for again and again: as part of the plans, they are computed once."""
+        return local_rows(self.store.spark, rows.collect(), rows.schema)
 
     def cells_with_readings(self, first_cell: int, last_cell: int) -> DataFrame:
-        """`asset_id`, `cell` of the readings in a span of cells, both ends included."""
-        cell = cell_index(F.col("event_time"), self.plan.step_seconds)
-        near = self.readings.where(self._within("event_time", first_cell, last_cell))
-        return (
-            near.select("asset_id", cell.alias("cell")).where(F.col("cell") <= last_cell).dropDuplicates(["asset_id", "cell"])
-        )
+        """First and last cell of each turbine's readings in a span of cells, both ends included."""
+        spans = self._counted_readings(self._near("event_time", (first_cell, last_cell))).transform(to_cell_spans)
+        first, last = F.greatest("first_cell", F.lit(first_cell)), F.least("last_cell", F.lit(last_cell))
+        ranges = spans.select("asset_id", first.alias("first_cell"), last.alias("last_cell"))
+        return self.settled(ranges.where("first_cell <= last_cell"))
 
     def replace_cells(self) -> WriteResult:
         """All cells, in place of what was there."""
-        count = counting("event_time", self.plan.step_seconds, self.plan.chunk_cells)
-        columns, version = ["asset_id", "event_time"], self.readings_version
-        extent = _extent(self.store.read_by_kernel(self.silver, columns, count, PIECES, version))
+        extent = _extent(self._counted_readings())
         if extent is None:
             raise DataError("there is not one reading in silver.sensor_readings", hint="run jobs/ingest.py on some logs first")
-        packs = self.store.read_by_kernel(self.silver, self._reading_columns, self._reading_packs, PACKS, version)
-        slices = self._cell_slices(packs, extent)
-        return self._told(self.cells, lambda: self.store.replace_by_kernel(*slices, self.cells))
+        return self._replace(self.cells, self._cell_slices(), self._slicing(extent, len(self._reading_columns)))
 
-    def update_cells(self, changed: DataFrame) -> WriteResult:
-        """The cells of `changed` (`asset_id`, `cell`), from all their readings."""
+    def update_cells(self, ranges: DataFrame) -> WriteResult:
+        """The cells of `ranges` (`asset_id`, `first_cell`, `last_cell`) that are new or other than before."""
+        wanted = ranges.transform(to_wanted_cells, self.plan.chunk_cells)
         step = self.settings.features.step_minutes
-        most = step / min((source.sampling_minutes for source in self.settings.sources), default=step)
-        extent = _extent(self._pieces_of_cells(changed, math.ceil(most)))
+        most = math.ceil(step / min((source.sampling_minutes for source in self.settings.sources), default=step))
+        extent = _extent(_sized(wanted, "first_cell", "last_cell", (F.col("last_cell") - F.col("first_cell") + 1) * most))
         if extent is None:
             return NOTHING
-        near = self.readings.where(self._within("event_time", extent.first, extent.last))
-        readings = filter_to_cells(near, changed, self.plan.step_seconds)
-        packs = by_workers(readings.select(self._reading_columns), self._reading_packs, PACKS)
-        rows, kernel = self._cell_slices(packs, extent)
-        return self._merge(by_workers(rows, kernel, self.cells.schema), self.cells, "cell_start", extent)
+        slices = self._cell_slices(wanted, self._near("event_time", extent.span))
+        return self._update(self.cells, slices, wanted, extent, self._slicing(extent, len(self._reading_columns)))
 
     def replace_windows(self, spans: DataFrame) -> WriteResult:
         """The windows of `spans` (`asset_id`, `first_end`, `last_end`), in place of what was there."""
-        extent = _extent(to_window_pieces(spans, self.plan))
+        pieces, extent = self._window_pieces(spans)
         if extent is None:
             raise DataError(
                 "no turbine has a reading, so there is no window to build", hint="run jobs/ingest.py on some logs first"
             )
-        packs = self.store.read_by_kernel(self.cells, cell_columns(self.plan), cell_packs(self.plan), PACKS)
-        slices = self._window_slices(packs, self._with_times(spans), extent)
-        return self._told(self.windows, lambda: self.store.replace_by_kernel(*slices, self.windows))
+        slices = window_slices(self._cell_packs(), pieces, self.plan)
+        return self._replace(self.windows, slices, self._slicing(extent, len(cell_columns(self.plan))))
 
     def update_windows(self, spans: DataFrame) -> WriteResult:
-        """The windows of `spans`, where they are new or other than before."""
-        extent = _extent(to_window_pieces(spans, self.plan))
+        """The windows of `spans` that are new or other than before."""
+        pieces, extent = self._window_pieces(spans)
         if extent is None:
             return NOTHING
-        # A baseline lies at a life's start, however long ago that is.
-        first_seen = 0 if self.plan.baseline_cells else extent.first - self.plan.longest_lookback
-        near = self.store.read(self.cells).where(self._within("cell_start", first_seen, extent.last))
-        timed = self._with_times(spans)
-        seen = near.select(cell_columns(self.plan)).transform(filter_to_seen, timed, self.plan)
-        packs = by_workers(seen, cell_packs(self.plan), PACKS)
-        rows, kernel = self._window_slices(packs, timed, extent)
-        return self._merge(by_workers(rows, kernel, self.windows.schema), self.windows, "window_end", extent)
+        seen = _runs(sorted(row["block"] for row in pieces.transform(to_seen_blocks, self.plan).collect()))
+        length = self.plan.block_cells
+        near = self._near("cell_start", *((first * length, (last + 1) * length - 1) for first, last in seen))
+        slices = window_slices(self._cell_packs(near), pieces, self.plan)
+        return self._update(self.windows, slices, pieces, extent, self._slicing(extent, len(cell_columns(self.plan))))
 
     def replace_examples(self) -> WriteResult:
         """All windows with their labels, in place of what was there."""
-        frame = to_training_examples(self.store.read(self.windows), self.lives, self.settings.labels, self.unrecorded)
-        return self._told(self.examples, lambda: self.store.replace(frame, self.examples))
+        rows, kernel = self.store.rows_for_kernel(self.windows, self.windows.schema.names, self._labelling())
+        return self._told(self.examples, lambda: self.store.replace_by_kernel(rows, kernel, self.examples))
 
     def update_examples(self, spans: DataFrame) -> WriteResult:
         """The windows of `spans` with their labels, where either is new or other than before."""
-        extent = _extent(to_window_pieces(spans, self.plan))
+        pieces, extent = self._window_pieces(spans)
         if extent is None:
             return NOTHING
-        near = self.store.read(self.windows).where(self._within("window_end", extent.first, extent.last))
-        windows = filter_to_spans(near, spans, self.plan.step_seconds)
-        frame = to_training_examples(windows, self.lives, self.settings.labels, self.unrecorded)
-        return self._merge(frame, self.examples, "window_end", extent)
+        names, near = self.windows.schema.names, self._near("window_end", extent.span)
+        packs = self.store.read_by_kernel(self.windows, names, self._row_packs(self.windows, extent), PACKS, near=near)
+        columns = to_arrow_schema(self.windows.schema, timezone="UTC")
+        slices = example_slices(packs, pieces, columns, self.plan.step_seconds, self._labelling())
+        return self._update(self.examples, slices, pieces, extent, self._slicing(extent, len(names)))
 
     @property
     def _reading_columns(self) -> list[str]:
         return reading_columns(self.settings.feature_signals)
 
-    @property
-    def _reading_packs(self) -> Kernel:
+    def _counted_readings(self, near: Near | None = None) -> DataFrame:
+        """Columns of `PIECES`; `near` spares files."""
+        count = counting("event_time", self.plan.step_seconds, self.plan.chunk_cells)
+        columns, version = ["asset_id", "event_time"], self.readings_version
+        return self.store.read_by_kernel(self.silver, columns, count, PIECES, version, near)
+
+    def _cell_slices(self, wanted: DataFrame | None = None, near: Near | None = None) -> tuple[DataFrame, Kernel]:
         sampling = {source.name: source.sampling_minutes for source in self.settings.sources}
-        step, block = self.settings.features.step_minutes, self.plan.chunk_cells * self.plan.step_seconds
-        return reading_packs(self.settings.feature_signals, step, sampling, block)
+        signals, step = self.settings.feature_signals, self.settings.features.step_minutes
+        pack = reading_packs(signals, step, sampling, self._chunk_seconds)
+        packs = self.store.read_by_kernel(self.silver, self._reading_columns, pack, PACKS, self.readings_version, near)
+        return cell_slices(packs, signals, step, wanted)
 
-    def _cell_slices(self, packs: DataFrame, extent: _Extent) -> tuple[DataFrame, Kernel]:
-        slicing = self._slicing(extent, len(self._reading_columns))
-        return cell_slices(packs, self.settings.feature_signals, self.settings.features.step_minutes, slicing)
+    def _cell_packs(self, near: Near | None = None) -> DataFrame:
+        return self.store.read_by_kernel(self.cells, cell_columns(self.plan), cell_packs(self.plan), PACKS, near=near)
 
-    def _with_times(self, spans: DataFrame) -> DataFrame:
-        return spans.transform(with_life_starts, self.lives).transform(with_event_times, self.events(), self.plan)
+    def _row_packs(self, table: Table, extent: _Extent) -> Kernel:
+        length = self.plan.chunk_cells
+        return row_packs(table.keys[1], self._chunk_seconds, extent.first // length, extent.last // length)
 
-    def _window_slices(self, packs: DataFrame, spans: DataFrame, extent: _Extent) -> tuple[DataFrame, Kernel]:
-        return window_slices(packs, spans, self.plan, self._slicing(extent, len(cell_columns(self.plan))))
+    def _window_pieces(self, spans: DataFrame) -> tuple[DataFrame, _Extent | None]:
+        timed = spans.transform(with_life_starts, self.lives).transform(with_event_times, self.events(), self.plan)
+        pieces = timed.transform(to_window_pieces, self.plan)
+        seen_before = self.plan.longest_lookback + self.plan.baseline_cells
+        rows = F.col("last_end") - F.col("first_end") + (1 + seen_before)
+        return pieces, _extent(_sized(pieces, "first_end", "last_end", rows))
 
-    def _pieces_of_cells(self, cells: DataFrame, rows_per_cell: int = 1) -> DataFrame:
-        """What of `cells` (`asset_id`, `cell`; one row a reading or a cell) falls into each turbine's chunks."""
-        chunk = F.floor(F.col("cell") / self.plan.chunk_cells).alias("chunk")
-        rows = (F.count("*") * rows_per_cell).alias("rows")
-        return cells.groupBy("asset_id", chunk).agg(rows, F.min("cell").alias("first"), F.max("cell").alias("last"))
+    def _labelling(self) -> Kernel:
+        # A row a life, and a turbine has a few.
+        lives = lives_by_turbine(row.asDict() for row in self.lives.transform(to_life_rows).collect())
+        return labelling(lives, self.settings.labels, self.unrecorded)
+
+    @property
+    def _chunk_seconds(self) -> int:
+        return self.plan.chunk_cells * self.plan.step_seconds
 
     def _slicing(self, extent: _Extent, columns: int) -> Slicing:
-        length = self.plan.chunk_cells
-        chunks = extent.last // length - extent.first // length + 1
-        return Slicing(length * self.plan.step_seconds, chunks, fewest_shares(extent.slice_sizes, VALUES_PER_SLICE // columns))
+        chunks = extent.last // self.plan.chunk_cells - extent.first // self.plan.chunk_cells + 1
+        return Slicing(self._chunk_seconds, chunks, fewest_shares(extent.slice_sizes, VALUES_PER_SLICE // columns))
 
-    def _within(self, column: str, first: int, last: int) -> Column:
-        """Spares the files that hold nothing of these cells or window ends, both included."""
-        return F.col(column).between(F.lit(self._time(first)), F.lit(self._time(last + 1)))
-
-    def _merge(self, frame: DataFrame, table: Table, time_column: str, extent: _Extent) -> WriteResult:
-        """Write the rows that are new or other than before; a file without such a row stays as it is."""
-        if self.store.exists(table):
-            before = self.store.read(table).where(self._within(time_column, extent.first, extent.last))
-            frame = frame.transform(filter_changed, before, table.keys)
-        limits = (f"TIMESTAMP '{self._time(cell).isoformat()}'" for cell in (extent.first, extent.last + 1))
-        within = f"old.{time_column} BETWEEN {' AND '.join(limits)}"
-        return self._told(table, lambda: self.store.merge(frame, table, within=within))
+    def _near(self, column: str, *spans: tuple[int, int]) -> Near:
+        """Times of cells or window ends, first and last."""
+        return Near(column, [(self._time(first), self._time(last + 1)) for first, last in spans])
 
     def _time(self, cell: int) -> datetime:
         return datetime.fromtimestamp(cell * self.plan.step_seconds, timezone.utc)
+
+    def _replace(self, table: Table, slices: tuple[DataFrame, Kernel], slicing: Slicing) -> WriteResult:
+        rows, kernel = slices
+        return self._told(table, lambda: self.store.replace_by_kernel(slicing.exchanged(rows), kernel, table))
+
+    def _update(
+        self, table: Table, slices: tuple[DataFrame, Kernel], pieces: DataFrame, extent: _Extent, slicing: Slicing
+    ) -> WriteResult:
+        """Write the rows of `slices` that are new or other than before; a file without such a row stays as it is."""
+        rows, kernel = slices
+        merge = MergeByKernel(self.store, table, self._near(table.keys[1], extent.span))
+        before = merge.before(self._row_packs(table, extent), PACKS)
+        if before is not None:
+            before = before.withColumnsRenamed({"block": "chunk", "pack": "before"})
+            own = before.join(F.broadcast(pieces.select("asset_id", "chunk")), on=["asset_id", "chunk"], how="left_semi")
+            rows = rows.unionByName(own, allowMissingColumns=True)
+            kernel = only_changed(kernel, to_arrow_schema(merge.columns, timezone="UTC"), table.keys)
+        return self._told(table, lambda: merge.write(slicing.exchanged(rows), kernel))
 
     def _told(self, table: Table, write: Callable[[], WriteResult]) -> WriteResult:
         began = time.monotonic()
@@ -209,6 +226,10 @@ class _Extent:
     last: int
     slice_sizes: Mapping[int, int]
 
+    @property
+    def span(self) -> tuple[int, int]:
+        return self.first, self.last
+
 
 def _extent(pieces: DataFrame) -> _Extent | None:
     """None where there are no rows. `pieces` as for `to_slice_sizes`; a dozen rows come to the driver."""
@@ -216,3 +237,17 @@ def _extent(pieces: DataFrame) -> _Extent | None:
     if not found:
         return None
     return _Extent(found[0]["first"], found[0]["last"], {row["turbine_shares"]: row["rows"] for row in found})
+
+
+def _sized(pieces: DataFrame, first: str, last: str, rows: Column) -> DataFrame:
+    """Columns of `PIECES`."""
+    return pieces.select("asset_id", "chunk", rows.alias("rows"), F.col(first).alias("first"), F.col(last).alias("last"))
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last of each run of consecutive numbers; `numbers` ascend."""
+    first = 0
+    for place, number in enumerate(numbers):
+        if place + 1 == len(numbers) or numbers[place + 1] != number + 1:
+            yield numbers[first], number
+            first = place + 1

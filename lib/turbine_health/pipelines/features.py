@@ -118,12 +118,13 @@ def _build_all(updates: FeatureUpdates) -> Written:
 def _build_changes(updates: FeatureUpdates, last: Row) -> Written:
     """Changed cells, the windows that can see one, and the examples that those or a changed life touch."""
     plan = updates.plan
-    changed = to_changed_cells(updates.store.added_since(CHANGED_HOURS, last["changes_version"]), plan.step_seconds)
-    cells = updates.update_cells(changed)
+    hours = updates.store.added_since(CHANGED_HOURS, last["changes_version"])
+    changed = to_changed_cells(hours, plan.step_seconds)
+    ranges = updates.settled(to_cell_ranges(changed, plan.longest_lookback))
+    cells = updates.update_cells(ranges)
     known = updates.known_cells()
     lives_before = updates.store.read(ASSET_LIVES, last["lives_version"])
-    changed_lives = to_changed_lives(lives_before, updates.lives, updates.settings.labels)
-    ranges = to_cell_ranges(changed, plan.longest_lookback)
+    changed_lives = updates.settled(to_changed_lives(lives_before, updates.lives, updates.settings.labels))
     seeing = to_window_spans(ranges, known, plan.longest_lookback)
     compared = to_baseline_spans(ranges, updates.lives, known, plan.step_seconds, plan.baseline_cells)
     recut = to_life_spans(changed_lives.where("is_recut"), known, plan.step_seconds)
@@ -132,6 +133,7 @@ def _build_changes(updates: FeatureUpdates, last: Row) -> Written:
         counted = [EVENTS[event] for event in plan.events]
         changed_events = to_changed_events(updates.events(last["events_version"]), updates.events(), counted)
         rebuilt = rebuilt.unionByName(to_life_spans(changed_events, known, plan.step_seconds))
+    rebuilt = updates.settled(rebuilt)
     windows = updates.update_windows(rebuilt)
     relabelled = to_life_spans(changed_lives, known, plan.step_seconds)
     return cells, windows, updates.update_examples(rebuilt.unionByName(relabelled))

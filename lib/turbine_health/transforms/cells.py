@@ -18,7 +18,7 @@ from turbine_health.feature_tables import cell_column
 from turbine_health.transforms.flags import flagged_at_once
 from turbine_health.transforms.kernels import Booleans, Floats, Integers
 from turbine_health.transforms.packs import packing, unpacked
-from turbine_health.transforms.slicing import MICROSECONDS, Kernel, Slicing, group_starts, in_order
+from turbine_health.transforms.slicing import MICROSECONDS, Kernel, group_starts, in_order, to_spans_in_chunks
 
 SECONDS_PER_DAY = 86_400
 
@@ -57,32 +57,65 @@ def reading_packs(
     return packing(prepare)
 
 
-def cell_slices(packs: DataFrame, signals: Sequence[str], step_minutes: int, slicing: Slicing) -> tuple[DataFrame, Kernel]:
-    """Readings brought together slice by slice, and what summarises those of each turbine and cell.
+def cell_slices(
+    packs: DataFrame, signals: Sequence[str], step_minutes: int, wanted: DataFrame | None = None
+) -> tuple[DataFrame, Kernel]:
+    """Readings slice by slice, and what summarises those of each turbine and cell.
 
     Grain of what the kernel makes: one row per `asset_id` and `cell_start` that has a reading.
 
     Args:
-        packs: By `reading_packs`, their blocks the chunks of `slicing`; `asset_id` and `event_time` are the key of readings.
+        packs: By `reading_packs`; `asset_id` and `event_time` are the key of readings.
         signals: Columns to summarise.
         step_minutes: Length of a cell; cells start at multiples of it since 1970 (UTC).
-        slicing: How much a worker holds.
+        wanted: `asset_id`, `chunk`, `first_cell`, `last_cell` (absolute indices, both included), a row a slice: of other
+            cells nothing is made. None: all cells.
 
     Returns:
-        Rows for `DataFrame.mapInArrow`, and its kernel for columns of `gold.signal_cells`. Means and sums of squares
-        (`m2`, centred on the mean) are the same to the last bit whatever the order and partitions of the readings. Null
-        where a cell has no value.
+        Rows with `asset_id` and `chunk` for `Slicing.exchanged`, and for what that gives the kernel, which makes columns of
+        `gold.signal_cells`. Means and sums of squares (`m2`, centred on the mean) are the same to the last bit whatever the
+        order and partitions of the readings. Null where a cell has no value.
     """
-    partition = slicing.partition_of(F.col("asset_id"), F.col("block"))
-    rows = packs.select("asset_id", "block", "pack", partition.alias("partition"))
+    rows = packs.withColumnRenamed("block", "chunk")
+    of_pack = ["asset_id", "chunk", "pack"]
+    if wanted is not None:
+        of_pack += ["first_cell", "last_cell"]
+        rows = rows.join(F.broadcast(wanted), on=["asset_id", "chunk"], how="inner").select(*of_pack)
     step, held = step_minutes * 60 * MICROSECONDS, pa.schema([*_OF_READING, *((name, pa.float64()) for name in signals)])
 
     def summarise(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        received = list(batches)
+        received = [batch.select(of_pack) for batch in batches]
         if received:
-            yield summarised(unpacked(received, held), tuple(signals), step)
+            readings = _wanted(unpacked(received, held), step)
+            if len(readings):
+                yield summarised(readings, tuple(signals), step)
 
-    return rows.repartitionById(slicing.partitions, "partition").drop("partition"), summarise
+    return rows, summarise
+
+
+def to_wanted_cells(ranges: DataFrame, chunk_cells: int) -> DataFrame:
+    """The cells that are to be made of each turbine and chunk, those between two ranges among them.
+
+    Grain: one row per `asset_id` and `chunk`.
+
+    Args:
+        ranges: `asset_id`, `first_cell`, `last_cell` (absolute indices, both included).
+        chunk_cells: Length of a chunk.
+
+    Returns:
+        `asset_id`, `chunk`, `first_cell`, `last_cell`.
+    """
+    pieces = to_spans_in_chunks(ranges, "first_cell", "last_cell", chunk_cells).groupBy("asset_id", "chunk")
+    return pieces.agg(F.min("first_cell").alias("first_cell"), F.max("last_cell").alias("last_cell"))
+
+
+def _wanted(readings: pa.Table, step: int) -> pa.Table:
+    """Those in the cells that their slice is to make."""
+    if "first_cell" not in readings.schema.names:
+        return readings
+    first, at, last = (readings[name].to_numpy() for name in ("first_cell", "at", "last_cell"))
+    is_wanted = (first * step <= at) & (at < (last + 1) * step)
+    return readings if is_wanted.all() else readings.filter(pa.array(is_wanted))
 
 
 _OF_READING = (("at", pa.int64()), ("is_flagged", pa.bool_()), ("expected_readings", pa.float64()))

@@ -53,24 +53,6 @@ def to_cell_ranges(cells: DataFrame, reach: int) -> DataFrame:
     )
 
 
-def filter_changed(rows: DataFrame, before: DataFrame, keys: Sequence[str]) -> DataFrame:
-    """Keep the rows that are new, or differ from the row of their key in any column.
-
-    Grain: as `rows`.
-
-    Args:
-        rows: As they are now.
-        before: As they were; the same columns, unique by `keys`.
-        keys: Columns that are never null.
-    """
-    is_same = [F.col(f"now.{key}") == F.col(f"before.{key}") for key in keys]
-    others = [name for name in rows.columns if name not in keys]
-    now, then = (F.struct(*[F.col(f"{side}.{name}") for name in others]) for side in ("now", "before"))
-    # Not as a condition of the join: Spark would shuffle and sort both sides by all of their columns.
-    is_changed = F.col(f"before.{keys[0]}").isNull() | ~now.eqNullSafe(then)
-    return rows.alias("now").join(before.alias("before"), on=is_same, how="left").where(is_changed).select("now.*")
-
-
 def to_life_spans(changed_lives: DataFrame, known: DataFrame, step_seconds: int) -> DataFrame:
     """Window ends that a changed life, or a changed event, may touch: all from its change on.
 

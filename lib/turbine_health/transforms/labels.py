@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from turbine_health.settings import LabelSettings
-from turbine_health.tables import ASSET_LIVES
-
-SECONDS_PER_DAY = 86_400
-MICROSECONDS_PER_DAY = SECONDS_PER_DAY * 1_000_000
+from turbine_health.tables import ASSET_LIVES, LABELS
+from turbine_health.transforms.label_kernel import (
+    LIFE_FIELDS,
+    MICROSECONDS_PER_DAY,
+    SECONDS_PER_DAY,
+    label_columns,
+    lives_by_turbine,
+)
+from turbine_health.transforms.packs import unpacked
+from turbine_health.transforms.slicing import MICROSECONDS, Kernel, sorted_codes
 
 
 def days_between(start: Column, end: Column) -> Column:
@@ -38,22 +47,67 @@ def to_training_examples(
         censored), `failure_mode` (null when censored). `failure_within_7d` is 1 or 0 where observed,
         else null.
     """
-    lived = _with_life(features, lives)
-    is_censored = ~F.col("life.ended_in_failure")
-    status = _label_status(is_censored, labels, unrecorded)
-    is_labelled = status.isin("observed", "horizon_incomplete")
-    days_left = days_between(F.col("window_end"), F.col("life.life_end"))
-    return lived.select(
-        "example.*",
-        F.when(status == "observed", (~is_censored & (days_left <= labels.horizon_days)).cast("int")).alias(
-            "failure_within_7d"
-        ),
-        F.when(is_labelled & ~is_censored, days_left).alias("time_to_failure_days"),
-        F.when(is_labelled, is_censored).alias("is_censored"),
-        status.alias("label_status"),
-        F.col("life.life_number").alias("life_number"),
-        F.when(is_labelled & ~is_censored, F.col("life.failure_mode")).alias("failure_mode"),
-    )
+    own = lives.transform(to_life_rows).groupBy("asset_id").agg(F.collect_list(F.struct("*")).alias("_lives"))
+    rows = features.join(F.broadcast(own), on="asset_id", how="left").select(*features.columns, "_lives")
+
+    def label(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            codes, _ = sorted_codes(batch["asset_id"])
+            first = pa.array(np.unique(codes, return_index=True)[1])
+            known = [life for own in batch["_lives"].take(first).to_pylist() for life in own or []]
+            windows = batch.drop_columns("_lives")
+            added = label_columns(windows, lives_by_turbine(known), labels, unrecorded)
+            yield pa.RecordBatch.from_arrays([*windows.columns, *added.values()], names=[*windows.schema.names, *added])
+
+    return rows.mapInArrow(label, StructType([*features.schema, *LABELS]))
+
+
+def example_slices(
+    packs: DataFrame, pieces: DataFrame, columns: pa.Schema, step_seconds: int, label: Kernel
+) -> tuple[DataFrame, Kernel]:
+    """Windows slice by slice, and what adds their labels.
+
+    Args:
+        packs: By `changed_rows.row_packs`, of gold.window_features.
+        pieces: `asset_id`, `chunk`, `first_end`, `last_end` (absolute indices, both included), a row a slice: of other
+            windows nothing is made.
+        columns: Of gold.window_features.
+        step_seconds: Length of a cell.
+        label: By `label_kernel.labelling`.
+
+    Returns:
+        Rows with `asset_id` and `chunk` for `Slicing.exchanged`, and for what that gives the kernel, which makes columns of
+        `gold.training_examples`.
+    """
+    of_pack, step = ["asset_id", "chunk", "pack", "first_end", "last_end"], step_seconds * MICROSECONDS
+    rows = packs.withColumnRenamed("block", "chunk").join(F.broadcast(pieces), on=["asset_id", "chunk"], how="inner")
+    packed = columns.remove(columns.get_field_index("asset_id"))
+
+    def build(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        received = [batch.select(of_pack) for batch in batches]
+        if received:
+            windows = unpacked(received, packed)
+            end = windows["window_end"].cast(pa.int64()).to_numpy()
+            first, last = (windows[name].to_numpy() for name in ("first_end", "last_end"))
+            wanted = windows.filter(pa.array((first * step <= end) & (end <= last * step)))
+            yield from label(iter(wanted.select(columns.names).combine_chunks().to_batches()))
+
+    return rows.select(*of_pack), build
+
+
+def to_life_rows(lives: DataFrame) -> DataFrame:
+    """What of lives decides a label, for `label_kernel.lives_by_turbine`.
+
+    Grain: as `lives`.
+
+    Args:
+        lives: silver.asset_lives.
+
+    Returns:
+        `asset_id` and `label_kernel.LIFE_FIELDS`.
+    """
+    times = {name: F.unix_micros(name) for name in ("life_start", "life_end")}
+    return lives.withColumns(times).select("asset_id", *LIFE_FIELDS)
 
 
 def to_changed_lives(before: DataFrame, after: DataFrame, labels: LabelSettings) -> DataFrame:
@@ -86,32 +140,4 @@ def to_changed_lives(before: DataFrame, after: DataFrame, labels: LabelSettings)
             .alias("changed_from"),
             is_recut.alias("is_recut"),
         )
-    )
-
-
-def _with_life(features: DataFrame, lives: DataFrame) -> DataFrame:
-    """`example.*` with the `life.*` it belongs to; a life still running is open-ended."""
-    example_end, life_end = F.col("example.window_end"), F.col("life.life_end")
-    is_in_life = (
-        (F.col("example.asset_id") == F.col("life.asset_id"))
-        & (example_end >= F.col("life.life_start"))
-        & (F.col("life.is_running") | (example_end < life_end))
-    )
-    return features.alias("example").join(F.broadcast(lives.alias("life")), on=is_in_life, how="left")
-
-
-def _label_status(is_censored: Column, labels: LabelSettings, unrecorded: Collection[str]) -> Column:
-    window_end = F.col("example.window_end")
-    is_down = F.col("life.life_number").isNull()
-    is_repaired = F.col("life.life_number") > 1
-    is_recovering = is_repaired & (days_between(F.col("life.life_start"), window_end) < labels.recovering_hours / 24)
-    is_known = ~is_censored | (days_between(window_end, F.col("life.life_end")) >= labels.horizon_days)
-    is_recorded = ~F.col("example.asset_id").isin(*unrecorded) if unrecorded else F.lit(True)
-    return (
-        F.when(~is_recorded, "no_record")
-        .when(is_down, "down")
-        .when(is_recovering, "recovering")
-        .when(F.coalesce(F.col("example.coverage"), F.lit(1.0)) == 0, "no_data")
-        .when(is_known, "observed")
-        .otherwise("horizon_incomplete")
     )

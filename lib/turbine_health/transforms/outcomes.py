@@ -16,7 +16,8 @@ from turbine_health.monitor_tables import (
 )
 from turbine_health.settings import LabelSettings
 from turbine_health.transforms.episodes import main_reason
-from turbine_health.transforms.labels import SECONDS_PER_DAY, days_between, to_training_examples
+from turbine_health.transforms.label_kernel import SECONDS_PER_DAY
+from turbine_health.transforms.labels import days_between, to_training_examples
 
 
 def to_outcomes(

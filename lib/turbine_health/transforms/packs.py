@@ -30,7 +30,7 @@ def packing(prepare: Prepare) -> Kernel:
     """A kernel that packs what `prepare` makes of its batches.
 
     Args:
-        prepare: Batch → the columns to pack, among them `asset_id`, and the number of the block that each row lies in.
+        prepare: Batch → the rows to pack, with `asset_id` among their columns, and the number of the block that each lies in.
 
     Returns:
         Makes columns of `PACKS`; packs hold the columns without `asset_id`, in no order.
@@ -73,7 +73,8 @@ def _gathered(prepared: Iterator[tuple[pa.RecordBatch, Integers]]) -> Iterator[t
     waiting: list[tuple[pa.RecordBatch, Integers]] = []
     waiting_bytes = 0
     for rows, blocks in prepared:
-        waiting.append((rows, blocks))
+        if len(rows):
+            waiting.append((rows, blocks))
         waiting_bytes += rows.nbytes
         if waiting_bytes >= GATHERED_BYTES:
             yield _joined(waiting)

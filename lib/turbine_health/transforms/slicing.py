@@ -44,6 +44,11 @@ class Slicing:
         """Number of partitions."""
         return self.chunks * self.turbine_shares
 
+    def exchanged(self, rows: DataFrame) -> DataFrame:
+        """Rows with `asset_id` and `chunk`, each slice in a partition of its own."""
+        partition = self.partition_of(F.col("asset_id"), F.col("chunk"))
+        return rows.withColumn("partition", partition).repartitionById(self.partitions, "partition").drop("partition")
+
     def partition_of(self, asset_id: Column, chunk: Column) -> Column:
         """Of consecutive chunk numbers, each with its own partitions."""
         share = _share_of(asset_id, F.lit(self.turbine_shares))
@@ -79,6 +84,27 @@ def counting(time: str, step_seconds: int, chunk_cells: int) -> Kernel:
             yield pa.RecordBatch.from_pydict(columns)
 
     return count
+
+
+def to_spans_in_chunks(spans: DataFrame, first: str, last: str, length: int) -> DataFrame:
+    """Cut spans at the borders of chunks.
+
+    Grain: one row per row of `spans` and chunk that it touches.
+
+    Args:
+        spans: Spans of cells or window ends, with their turbine and whatever else.
+        first: Column with the first absolute index.
+        last: Column with the last one, included.
+        length: Of a chunk, in cells.
+
+    Returns:
+        `spans` plus `chunk`, with what of `first` and `last` lies in it.
+    """
+    chunks = F.sequence(F.floor(F.col(first) / length), F.floor(F.col(last) / length))
+    start = F.col("chunk") * length
+    return spans.withColumn("chunk", F.explode(chunks)).withColumns(
+        {first: F.greatest(F.col(first), start), last: F.least(F.col(last), start + (length - 1))}
+    )
 
 
 def to_slice_sizes(pieces: DataFrame) -> DataFrame:

@@ -67,36 +67,3 @@ def to_spans_between(known: DataFrame, first_end: int, last_end: int) -> DataFra
     """
     first, last = F.greatest(F.col("first_cell") + 1, F.lit(first_end)), F.least(F.col("last_cell") + 1, F.lit(last_end))
     return known.select("asset_id", first.alias("first_end"), last.alias("last_end")).where("first_end <= last_end")
-
-
-def filter_to_cells(readings: DataFrame, cells: DataFrame, step_seconds: int) -> DataFrame:
-    """Keep the readings that lie in some cells.
-
-    Grain: as `readings`.
-
-    Args:
-        readings: Needs `asset_id`, `event_time`.
-        cells: `asset_id`, `cell` (absolute index).
-        step_seconds: Length of a cell.
-    """
-    is_same_cell = (F.col("reading.asset_id") == F.col("cell.asset_id")) & (
-        cell_index(F.col("reading.event_time"), step_seconds) == F.col("cell.cell")
-    )
-    return readings.alias("reading").join(cells.alias("cell"), on=is_same_cell, how="left_semi")
-
-
-def filter_to_spans(features: DataFrame, spans: DataFrame, step_seconds: int) -> DataFrame:
-    """Keep the windows that end in some spans.
-
-    Grain: as `features`.
-
-    Args:
-        features: Needs `asset_id`, `window_end`.
-        spans: `asset_id`, `first_end`, `last_end` (absolute indices, both included).
-        step_seconds: Length of a cell.
-    """
-    end = cell_index(F.col("window.window_end"), step_seconds)
-    is_inside = (F.col("window.asset_id") == F.col("span.asset_id")) & end.between(
-        F.col("span.first_end"), F.col("span.last_end")
-    )
-    return features.alias("window").join(F.broadcast(spans.alias("span")), on=is_inside, how="left_semi")

@@ -10,7 +10,8 @@ from pyspark.sql import functions as F
 
 from turbine_health.errors import DataError, SettingsError
 from turbine_health.settings import SplitSettings
-from turbine_health.transforms.labels import MICROSECONDS_PER_DAY, days_between
+from turbine_health.transforms.label_kernel import MICROSECONDS_PER_DAY
+from turbine_health.transforms.labels import days_between
 
 TRAIN, TEST, LATER, UNUSED = "train", "test", "later", "unused"
 

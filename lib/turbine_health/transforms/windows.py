@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.feature_tables import cell_column
@@ -15,8 +15,7 @@ from turbine_health.transforms.cells import floats, nullable
 from turbine_health.transforms.features import EVENTS, FeaturePlan, Slice, event_counts, window_values
 from turbine_health.transforms.kernels import Cells, Floats, Integers
 from turbine_health.transforms.packs import packing, unpacked
-from turbine_health.transforms.slicing import MICROSECONDS, Kernel, Slicing, group_starts, in_order
-from turbine_health.transforms.spans import cell_index
+from turbine_health.transforms.slicing import MICROSECONDS, Kernel, group_starts, in_order, to_spans_in_chunks
 
 
 def with_life_starts(spans: DataFrame, lives: DataFrame) -> DataFrame:
@@ -60,19 +59,16 @@ def cell_columns(plan: FeaturePlan) -> list[str]:
     return ["asset_id", "cell_start", "last_usable_at", *_numbers(plan)]
 
 
-def filter_to_seen(cells: DataFrame, spans: DataFrame, plan: FeaturePlan) -> DataFrame:
-    """Keep the cells whose block some window can see.
+def to_seen_blocks(spans: DataFrame, plan: FeaturePlan) -> DataFrame:
+    """Blocks of cells that some window can see.
 
-    Grain: as `cells`.
+    Grain: one row per `block`.
 
     Args:
-        cells: gold.signal_cells.
         spans: As for `window_slices`.
         plan: What to compute.
     """
-    block = F.floor(cell_index(F.col("cell_start"), plan.step_seconds) / plan.block_cells)
-    needed = F.broadcast(_needed_cells(_cut_into_chunks(spans, plan), plan))
-    return cells.withColumn("block", block).join(needed, on=["asset_id", "block"], how="left_semi").drop("block")
+    return _needed_cells(to_window_pieces(spans, plan), plan).select("block").distinct()
 
 
 def cell_packs(plan: FeaturePlan) -> Kernel:
@@ -91,61 +87,44 @@ def cell_packs(plan: FeaturePlan) -> Kernel:
     return packing(prepare)
 
 
-def window_slices(packs: DataFrame, spans: DataFrame, plan: FeaturePlan, slicing: Slicing) -> tuple[DataFrame, Kernel]:
-    """Cells brought together slice by slice, and what makes every window of them that `spans` asks for.
+def window_slices(packs: DataFrame, pieces: DataFrame, plan: FeaturePlan) -> tuple[DataFrame, Kernel]:
+    """Cells slice by slice, and what makes every window of them that `pieces` ask for.
 
     Grain of what the kernel makes: one row per `asset_id` and `window_end`; windows end at multiples of `plan.every_cells`
     cells.
 
     Args:
-        packs: By `cell_packs`, of gold.signal_cells, at least those from the longest look-back before each span's start.
-        spans: `asset_id`, `first_end`, `last_end`, `life_starts`, and what `with_event_times` adds; a window asked for
-            twice is built once.
+        packs: By `cell_packs`, of gold.signal_cells, at least those of `to_seen_blocks`.
+        pieces: By `to_window_pieces`.
         plan: What to compute.
-        slicing: How much a worker holds; its chunks are those of `plan`.
 
     Returns:
-        Rows for `DataFrame.mapInArrow`, and its kernel for columns of `gold.window_features`: the same bytes whatever
-        the spans, slices and partitions.
+        Rows with `asset_id` and `chunk` for `Slicing.exchanged`, and for what that gives the kernel, which makes columns of
+        `gold.window_features`: the same bytes whatever the spans, slices and partitions.
     """
-    pieces = _cut_into_chunks(spans, plan)
     # Each pack once for every piece that needs one of its cells.
     carried = packs.join(F.broadcast(_needed_cells(pieces, plan)), on=["asset_id", "block"], how="inner")
-    rows = carried.unionByName(pieces, allowMissingColumns=True)
-    partition = slicing.partition_of(F.col("asset_id"), F.col("chunk"))
-    slices = rows.withColumn("partition", partition).repartitionById(slicing.partitions, "partition").drop("partition")
-    return slices, _window_kernel(plan)
+    return carried.unionByName(pieces, allowMissingColumns=True), _window_kernel(plan)
 
 
 def to_window_pieces(spans: DataFrame, plan: FeaturePlan) -> DataFrame:
-    """What a worker has to hold for the windows of each turbine and chunk.
+    """The windows that are wanted of each turbine and chunk; one that several spans ask for is built once.
 
     Grain: one row per `asset_id` and `chunk`.
 
     Args:
-        spans: `asset_id`, `first_end`, `last_end`; they may overlap.
+        spans: `asset_id`, `first_end`, `last_end`, and what `with_life_starts` and `with_event_times` add.
         plan: What to compute.
 
     Returns:
-        `asset_id`, `chunk`, `first` and `last` window end, and `rows`: cells that those can see, gaps among them.
+        `asset_id`, `chunk`, `first_end`, `last_end` (absolute indices, both included), and what was added.
     """
-    first_end, last_end = _ends_in_chunk(plan.chunk_cells)
-    pieces = _with_chunk(spans, plan.chunk_cells).groupBy("asset_id", "chunk")
-    seen_before = plan.longest_lookback + plan.baseline_cells
-    return pieces.agg(F.min(first_end).alias("first"), F.max(last_end).alias("last")).withColumn(
-        "rows", F.col("last") - F.col("first") + (1 + seen_before)
-    )
-
-
-def _cut_into_chunks(spans: DataFrame, plan: FeaturePlan) -> DataFrame:
-    """One row per `asset_id` and `chunk`, with the ends wanted in it."""
-    first_end, last_end = _ends_in_chunk(plan.chunk_cells)
     return (
-        _with_chunk(spans, plan.chunk_cells)
+        to_spans_in_chunks(spans, "first_end", "last_end", plan.chunk_cells)
         .groupBy("asset_id", "chunk")
         .agg(
-            F.min(first_end).alias("first_end"),
-            F.max(last_end).alias("last_end"),
+            F.min("first_end").alias("first_end"),
+            F.max("last_end").alias("last_end"),
             *(F.first(name, ignorenulls=True).alias(name) for name in ("life_starts", *_began_columns(plan).values())),
         )
     )
@@ -154,16 +133,6 @@ def _cut_into_chunks(spans: DataFrame, plan: FeaturePlan) -> DataFrame:
 def _began_columns(plan: FeaturePlan) -> dict[str, str]:
     """Event → column of the times at which it began."""
     return {event: f"{event}_began" for event in plan.events}
-
-
-def _with_chunk(spans: DataFrame, length: int) -> DataFrame:
-    chunks = F.sequence(F.floor(F.col("first_end") / length), F.floor(F.col("last_end") / length))
-    return spans.withColumn("chunk", F.explode(chunks))
-
-
-def _ends_in_chunk(length: int) -> tuple[Column, Column]:
-    first_end = F.greatest(F.col("first_end"), F.col("chunk") * length)
-    return first_end, F.least(F.col("last_end"), (F.col("chunk") + 1) * length - 1)
 
 
 def _needed_cells(pieces: DataFrame, plan: FeaturePlan) -> DataFrame:

@@ -1,0 +1,68 @@
+"""Rows put in the place of those of their keys, by kernels that see both."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql.types import LongType, StructField, StructType
+
+from turbine_health.io.conflicts import alone
+from turbine_health.io.delta import TableStore, WriteResult
+from turbine_health.io.merged_files import MergedFiles, fits_merged_files
+from turbine_health.io.near import Near
+from turbine_health.io.workers import Kernel, by_workers
+from turbine_health.tables import PLACE, Table
+
+
+class MergeByKernel:
+    """One merge, in one commit, into a table that is made where it is not there yet.
+
+    What is read of the table stays as it is until the commit: where another run changes it, `write` raises
+    `ConcurrentRunError` and nothing is written.
+    """
+
+    def __init__(self, store: TableStore, table: Table, near: Near) -> None:
+        """Begin.
+
+        Args:
+            store: Where the table is.
+            table: Unique by its keys.
+            near: Where all new rows lie, and old ones of their keys.
+        """
+        store.create(table)
+        self._store = store
+        self._table = table
+        self._near = near
+        path = store.path(table)
+        self._files = MergedFiles(store.spark, table, path, near.sql()) if fits_merged_files(store.spark, path) else None
+
+    @property
+    def columns(self) -> StructType:
+        """Of the old rows; with `PLACE`, where their files are written anew by workers."""
+        place = [StructField(name, LongType()) for name in PLACE] if self._files else []
+        return StructType([*self._table.schema, *place])
+
+    def before(self, kernel: Kernel, made: StructType) -> DataFrame | None:
+        """What `kernel` makes of the old rows that lie near, and of some that do not; None where there is none."""
+        if self._files:
+            return self._files.before(kernel, made)
+        return by_workers(self._store.read(self._table).where(self._near.sql()), kernel, made)
+
+    def write(self, rows: DataFrame, kernel: Kernel) -> WriteResult:
+        """Write what `kernel` makes of each partition of `rows`.
+
+        Args:
+            rows: Partitioned as `kernel` wants them.
+            kernel: Gives batches of the table's columns, of new rows, and where old ones have a `PLACE`, batches of it: of
+                those that the new ones replace.
+
+        Raises:
+            ConcurrentRunError: Another run changed the same rows meanwhile.
+        """
+        if not self._files:
+            frame = by_workers(rows, kernel, self._table.schema)
+            return self._store.merge(frame, self._table, within=self._near.sql("old."))
+        with alone(self._table.identifier, self._store.path(self._table)):
+            inserted, updated = self._files.write(rows, kernel)
+        if not inserted + updated:
+            return WriteResult(version=None)
+        return WriteResult(self._store.version(self._table), inserted, updated)

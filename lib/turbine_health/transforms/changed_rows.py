@@ -1,0 +1,106 @@
+"""Of rows that were computed anew, those that are new or other than before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from turbine_health.tables import PLACE
+from turbine_health.transforms.kernels import Booleans, Integers
+from turbine_health.transforms.packs import packing, unpacked
+from turbine_health.transforms.slicing import MICROSECONDS, Kernel, sorted_codes
+
+
+def row_packs(time: str, block_seconds: int, first: int, last: int) -> Kernel:
+    """What packs rows of a table as they are.
+
+    Args:
+        time: Column of times.
+        block_seconds: What one pack spans at most.
+        first: Number of the first block that is wanted.
+        last: Of the last one.
+
+    Returns:
+        Kernel from batches with `asset_id` and `time` to `packs.PACKS`.
+    """
+
+    def prepare(rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Integers]:
+        blocks = rows[time].cast(pa.int64()).to_numpy() // (block_seconds * MICROSECONDS)
+        is_wanted = (first <= blocks) & (blocks <= last)
+        if not is_wanted.all():
+            rows, blocks = rows.filter(pa.array(is_wanted)), blocks[is_wanted]
+        plain = {name: rows[name] if name == "asset_id" else _plain(rows[name]) for name in rows.schema.names}
+        return pa.RecordBatch.from_pydict(plain), blocks
+
+    return packing(prepare)
+
+
+def only_changed(kernel: Kernel, columns: pa.Schema, keys: Sequence[str]) -> Kernel:
+    """What leaves out of a kernel's rows those that are as they were.
+
+    Args:
+        kernel: Gives rows with the columns of `columns`, without `PLACE`; unique by `keys`.
+        columns: Of the old rows.
+        keys: `asset_id` and a time.
+
+    Returns:
+        Kernel that gets, beside the rows for `kernel`, some with a pack of old rows in `before`, which are null otherwise. It
+        gives the rows that are new, or differ from the row of their key in any column; and where old rows have a `PLACE`,
+        that of those they differ from.
+    """
+    packed = columns.remove(columns.get_field_index("asset_id"))
+
+    def compare(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        received = list(batches)
+        own = (batch.filter(batch["before"].is_null()).drop_columns("before") for batch in received)
+        made = list(kernel(batch for batch in own if len(batch)))
+        packs = [batch.filter(batch["before"].is_valid()).select(["asset_id", "before"]) for batch in received]
+        packs = [batch.rename_columns(["asset_id", "pack"]) for batch in packs if len(batch)]
+        if made and packs:
+            yield from _changed(pa.Table.from_batches(made), unpacked(packs, packed), keys)
+        else:
+            yield from made
+
+    return compare
+
+
+def _changed(now: pa.Table, old: pa.Table, keys: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    mine, theirs = _same_keys(now, old, keys)
+    others = [name for name in now.schema.names if name not in keys]
+    is_same = np.ones(len(mine), dtype=bool)
+    for name in others:
+        is_same &= _equal(now[name].take(pa.array(mine)), old[name].take(pa.array(theirs)))
+    is_changed = np.ones(len(now), dtype=bool)
+    is_changed[mine[is_same]] = False
+    yield from now.filter(pa.array(is_changed)).to_batches()
+    if PLACE[0] in old.schema.names and not is_same.all():
+        yield from old.select(list(PLACE)).take(pa.array(theirs[~is_same])).combine_chunks().to_batches()
+
+
+def _same_keys(now: pa.Table, old: pa.Table, keys: Sequence[str]) -> tuple[Integers, Integers]:
+    """Numbers of rows of both that have a key in common."""
+    asset_id, time = keys
+    names = pa.chunked_array([*_plain(now[asset_id]).chunks, *_plain(old[asset_id]).chunks])
+    codes, _ = sorted_codes(names.combine_chunks())
+    at = np.concatenate([table[time].cast(pa.int64()).to_numpy() for table in (now, old)])
+    order = np.lexsort((at, codes))
+    codes, at = codes[order], at[order]
+    is_pair = (codes[1:] == codes[:-1]) & (at[1:] == at[:-1])
+    # Of rows that are equal, `lexsort` leaves the new one first.
+    return order[:-1][is_pair], order[1:][is_pair] - len(now)
+
+
+def _equal(mine: pa.ChunkedArray, theirs: pa.ChunkedArray) -> Booleans:
+    """Whether values are equal; nulls are, and NaN is."""
+    same = [pc.equal(_plain(mine), _plain(theirs)).fill_null(False), pc.and_(mine.is_null(), theirs.is_null())]
+    if pa.types.is_floating(mine.type):
+        same.append(pc.and_(pc.is_nan(mine), pc.is_nan(theirs)).fill_null(False))
+    found: Booleans = np.logical_or.reduce([each.to_numpy(zero_copy_only=False) for each in same])
+    return found
+
+
+def _plain(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
