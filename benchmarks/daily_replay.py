@@ -25,6 +25,7 @@ from acceptance.plant import OF_THE_RUN, REPOSITORY, Plant, simulated_names
 
 from turbine_health.io.delta import TableStore
 from turbine_health.io.session import spark_session
+from turbine_health.io.short_plans import FOR_FEW_ROWS
 from turbine_health.io.tracking import Tracker
 from turbine_health.pipelines.monitor import monitor
 from turbine_health.pipelines.predict import predict
@@ -33,13 +34,8 @@ from turbine_health.settings import Settings, load_settings
 FIRST_DAY = datetime(2023, 1, 1, tzinfo=timezone.utc)
 FOREST = {"trees": 10, "depth": 6}
 DAY = timedelta(days=1)
-# Plans made anew after each shuffle, code made for each query, and large pages for each sort cost more than these few rows.
-FOR_FEW_ROWS = {
-    "spark.sql.adaptive.enabled": "false",
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.buffer.pageSize": "1m",
-}
+# Large pages for each sort cost more than these few rows, too.
+FOR_REPLAY = {**FOR_FEW_ROWS, "spark.buffer.pageSize": "1m"}
 
 
 def main() -> int:
@@ -81,7 +77,7 @@ def trained_plant(folder: Path, turbines: int) -> Plant:
         "simulation": {"turbines": turbines, "seed": 11},
         "model": {"classifier": FOREST, "regressor": FOREST},
         "split": {"folds": 2},
-        "spark": {"driver_memory": "3g", "shuffle_partitions": 1, "conf": FOR_FEW_ROWS},
+        "spark": {"driver_memory": "3g", "shuffle_partitions": 1, "conf": FOR_REPLAY},
     }
     plant.write_settings(values, known_turbines=simulated_names(turbines))
     plant.run_in_one_process("simulate", "ingest", "build_features", "train", "promote")

@@ -41,14 +41,15 @@ def settings_for_benchmark() -> Settings:
     )  # fmt: skip
 
 
-def small_session(name: str) -> AbstractContextManager[SparkSession]:
-    """Two cores, 4 GB of heap, 2 GB for each Python worker.
+def small_session(name: str, java_options: str = "") -> AbstractContextManager[SparkSession]:
+    """Two cores, 4 GB of heap, 2 GB for each Python worker; `java_options` as the job has them that is measured.
 
     Spark divides the Python memory by the cores of an executor, which in local mode are one unless set; the run
     looks at a worker's own limit and refuses any other (`worker_limit_gb`).
     """
     limits = {"spark.executor.pyspark.memory": f"{WORKER_MEMORY_GB}g", "spark.sql.files.maxPartitionBytes": "64m"}
-    return spark_session(name, SparkSettings(master="local[2]", driver_memory="4g", shuffle_partitions=4, conf=limits))
+    settings = SparkSettings(master="local[2]", driver_memory="4g", shuffle_partitions=4, conf=limits)
+    return spark_session(name, settings, java_options)
 
 
 def worker_limit_gb(spark: SparkSession) -> float:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from turbine_health.cli import job_parser, run_job, utc_time
 from turbine_health.io.delta import TableStore
-from turbine_health.io.session import spark_session
+from turbine_health.io.session import FIRST_COMPILER_ONLY, spark_session
 from turbine_health.pipelines.features import build_features
 from turbine_health.settings import load_settings
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> str:
     parser.add_argument("--to", dest="end", type=utc_time, metavar="TIME", help="window ends before this, UTC")
     args = parser.parse_args(argv)
     settings = load_settings(args.config, overrides=args.set)
-    with spark_session("build_features", settings.spark) as spark:
+    with spark_session("build_features", settings.spark, FIRST_COMPILER_ONLY) as spark:
         return str(build_features(TableStore(spark, settings.storage), settings, args.start, args.end))
 
 

@@ -8,6 +8,8 @@ from pyspark.sql.types import LongType, StructType
 
 from turbine_health.tables import COUNT, NUMBER, TEXT, TIME, Table, column, searched_by
 
+# Where a row of a table lies while it is being merged: its file's number among those that were read, and its own in that file.
+PLACE = ("_file", "_row")
 CELL_PARTS = (
     ("count", COUNT), ("mean", NUMBER), ("m2", NUMBER), ("min", NUMBER), ("max", NUMBER), ("first", NUMBER), ("last", NUMBER),
 )  # fmt: skip

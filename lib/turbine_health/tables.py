@@ -35,8 +35,6 @@ TEXT, NUMBER, TIME, FLAG, COUNT, SMALL = (
 CHANGE_FEED = (("delta.enableChangeDataFeed", "true"),)
 # What tells a row received from every other one, in whichever table it is now.
 PROVENANCE = ("_source", "_source_file", "_source_row", "_ingested_at")
-# Where a row of a table lies while it is being merged: its file's number among those that were read, and its own in that file.
-PLACE = ("_file", "_row")
 
 
 def searched_by(*columns: str) -> tuple[tuple[str, str], ...]:

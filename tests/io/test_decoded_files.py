@@ -74,7 +74,7 @@ def test_each_row_group_goes_to_one_task_however_files_are_split(store: TableSto
     try:
         store.append(readings(store, 20_000, partitions=2), SILVER)
         mine, theirs = fingerprints(decoded(store), store.read(SILVER))
-        groups = store.read_by_kernel(SILVER, ["asset_id"], counted, ROWS)
+        groups = store.read_by_kernel(SILVER, SILVER.schema.names, counted, ROWS)
         assert mine == theirs
         assert mine[0] == 20_000
         assert groups.count() > groups.rdd.getNumPartitions() > 2

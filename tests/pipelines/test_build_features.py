@@ -223,7 +223,7 @@ def test_a_changed_event_log_counts_anew_from_the_change_on_as_one_build_would(s
     grown = contents(store, counting)
     updates = FeatureUpdates(store, counting)
     known = updates.known_cells()
-    updates.replace_windows(to_window_spans(known, known, updates.plan.longest_lookback))
+    updates.replace_windows(to_window_spans(known, known, updates.plan.longest_lookback).toPandas())
     assert contents(store, counting) == grown
     windows = store.read(gold_tables(counting)[1]).where("asset_id = 'T01'").orderBy("window_end").collect()
     assert [row["failures__count_48h"] for row in windows] == [0.0] * 9 + [1.0] * 7

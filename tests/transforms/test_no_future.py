@@ -8,16 +8,27 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from turbine_health.feature_tables import signal_cells
+from turbine_health.io.local_rows import local_table
 from turbine_health.settings import FeatureSettings
 from turbine_health.sources import Source
 from turbine_health.tables import window_features
 from turbine_health.transforms.cells import cell_slices, reading_columns, reading_packs
 from turbine_health.transforms.features import feature_plan
+from turbine_health.transforms.labels import to_life_rows
 from turbine_health.transforms.packs import PACKS
 from turbine_health.transforms.quality import as_array
 from turbine_health.transforms.slicing import PIECES, Slicing, counting
 from turbine_health.transforms.spans import to_cell_spans, to_window_spans
-from turbine_health.transforms.windows import cell_columns, cell_packs, to_window_pieces, window_slices, with_life_starts
+from turbine_health.transforms.windows import (
+    NEEDED,
+    cell_columns,
+    cell_packs,
+    life_starts,
+    needed_cells,
+    piece_columns,
+    window_pieces,
+    window_slices,
+)
 
 POWER, OIL = SIGNALS = ("active_power_kw", "oil_temp_c")
 PLANT = Source.model_validate({
@@ -57,10 +68,14 @@ def built(spark: SparkSession, futures: dict[str, tuple[list, list]]) -> DataFra
     cells = slicing.exchanged(readings_by_slice).mapInArrow(summarise, signal_cells(SIGNALS).schema).cache()
     count = counting("cell_start", plan.step_seconds, plan.chunk_cells)
     known = cells.select("asset_id", "cell_start").mapInArrow(count, PIECES).transform(to_cell_spans)
-    spans = to_window_spans(known, known, plan.longest_lookback)
-    born = lives(spark, *((asset, START, "2024-02-01") for asset in futures))
-    packs = cells.select(cell_columns(plan)).mapInArrow(cell_packs(plan), PACKS)
-    seen, build = window_slices(packs, to_window_pieces(with_life_starts(spans, born), plan), plan)
+    spans = to_window_spans(known, known, plan.longest_lookback).toPandas()
+    born = lives(spark, *((asset, START, "2024-02-01") for asset in futures)).transform(to_life_rows).toPandas()
+    pieces = window_pieces(spans, life_starts(born), {}, plan)
+    needed = needed_cells(pieces, plan)
+    pack = cell_packs(plan, int(needed["first_cell"].min()), int(needed["last_cell"].max()))
+    packs = cells.select(cell_columns(plan)).mapInArrow(pack, PACKS)
+    wishes = local_table(spark, pieces, piece_columns(plan))
+    seen, build = window_slices(packs, local_table(spark, needed, NEEDED), wishes, plan)
     return slicing.exchanged(seen).mapInArrow(build, window_features(plan.names).schema)
 
 

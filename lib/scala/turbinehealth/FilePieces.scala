@@ -70,7 +70,7 @@ object FilePieces {
     val settings = spark.sparkContext.broadcast(
       snapshot.deltaLog.newDeltaHadoopConf().iterator.asScala.map(each => each.getKey -> each.getValue).toMap)
     val wanted = columns.asScala.toSet
-    val tasks = shares(session, snapshot, files)
+    val tasks = shares(session, snapshot, files, wanted.size)
     session.sparkContext.parallelize(tasks, math.max(tasks.length, 1))
       .flatMap(_.files.iterator.flatMap(piecesOf(_, wanted, settings.value)))
       .toDF("file", "group", "position", "piece")
@@ -87,9 +87,15 @@ object FilePieces {
   private def snapshotOf(spark: SparkSession, folder: String, version: Long): Snapshot =
     DeltaLog.forTable(spark, folder).getSnapshotAt(version)
 
-  private def shares(session: classic.SparkSession, snapshot: Snapshot, files: Seq[(AddFile, Int)]): Seq[FilePartition] = {
+  /** Parts of files, of as many wanted bytes each as Spark's reader would have in one task. */
+  private def shares(session: classic.SparkSession, snapshot: Snapshot, files: Seq[(AddFile, Int)], columns: Int): Seq[FilePartition] = {
     val openCost = session.sessionState.conf.filesOpenCostInBytes
-    val most = FilePartition.maxSplitBytes(session, files.map(_._1.size + openCost).sum)
+    val total = files.map(_._1.size + openCost).sum
+    val ofAll = math.max(snapshot.metadata.schema.length, columns).toDouble / columns
+    val most = math.max(
+      FilePartition.maxSplitBytes(session, total),
+      math.min(
+        session.sessionState.conf.filesMaxPartitionBytes * ofAll, total.toDouble / session.sparkContext.defaultParallelism).toLong)
     val parts = for ((file, number) <- files; start <- 0L until file.size by most)
       yield PartitionedFile(
         InternalRow(number), SparkPath.fromPath(file.absolutePath(snapshot.deltaLog)), start, math.min(most, file.size - start))

@@ -18,8 +18,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
+from turbine_health.feature_tables import PLACE
 from turbine_health.io.workers import Kernel
-from turbine_health.tables import PLACE
 
 # In place of a row group's number: the end of a file, which comes before its row groups.
 FOOTER = -1

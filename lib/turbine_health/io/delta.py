@@ -125,15 +125,10 @@ class TableStore:
         return rows.where(near.sql()) if near else rows, kernel
 
     def read_by_kernel(
-        self,
-        table: Table,
-        columns: Sequence[str],
-        kernel: Kernel,
-        made: StructType,
-        version: int | None = None,
-        near: Near | None = None,
-    ) -> DataFrame:
-        """What `kernel` makes of `columns`, decoded where it works on them: see `rows_for_kernel`."""
+        self, table: Table, columns: Sequence[str], kernel: Kernel, made: StructType,
+        version: int | None = None, near: Near | None = None,
+    ) -> DataFrame:  # fmt: skip
+        """What `kernel` makes of `columns`: see `rows_for_kernel`."""
         return by_workers(*self.rows_for_kernel(table, columns, kernel, version, near), made)
 
     def empty(self, table: Table) -> DataFrame:

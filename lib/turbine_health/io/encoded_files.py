@@ -21,8 +21,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import BinaryType, IntegerType, LongType, StringType, StructField, StructType
 
+from turbine_health.feature_tables import PLACE
 from turbine_health.io.workers import Kernel, by_workers
-from turbine_health.tables import PLACE, Table
+from turbine_health.tables import Table
 
 # What a worker gathers before it encodes it, and the largest value that goes through the JVM: larger ones, in a heap of up to
 # 4 GB, its collector clears away only with all the rest.

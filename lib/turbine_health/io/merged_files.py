@@ -15,10 +15,11 @@ from py4j.protocol import Py4JError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
+from turbine_health.feature_tables import PLACE
 from turbine_health.io.decoded_files import decoding
 from turbine_health.io.encoded_files import encoded_pieces, fits_encoded_files, small_batches
 from turbine_health.io.workers import Kernel, by_workers
-from turbine_health.tables import PLACE, Table
+from turbine_health.tables import Table
 
 # Numbers of rows in a file.
 Rows = NDArray[np.int64]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql.types import LongType, StructField, StructType
 
+from turbine_health.feature_tables import PLACE
 from turbine_health.io.conflicts import alone
 from turbine_health.io.delta import TableStore, WriteResult
 from turbine_health.io.merged_files import MergedFiles, fits_merged_files
 from turbine_health.io.near import Near
 from turbine_health.io.workers import Kernel, by_workers
-from turbine_health.tables import PLACE, Table
+from turbine_health.tables import Table
 
 
 class MergeByKernel:

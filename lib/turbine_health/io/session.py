@@ -48,13 +48,17 @@ SESSION_CONF = {
     "spark.ui.showConsoleProgress": "false",
 }
 
+# For jobs whose work Python workers do: Java's second compiler would take longer than what it compiles, and without it the
+# code that Java compiles has too little room by default.
+FIRST_COMPILER_ONLY = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
+
 
 @contextmanager
-def spark_session(app_name: str, settings: SparkSettings) -> Iterator[SparkSession]:
+def spark_session(app_name: str, settings: SparkSettings, java_options: str = "") -> Iterator[SparkSession]:
     """A session with Delta, in UTC; stopped on leaving.
 
-    Under `spark-submit` the master, the memory and the jars are the submitter's; otherwise they
-    come from `settings`.
+    Under `spark-submit` the master, the memory, the jars and the options of Java are the submitter's; otherwise they
+    come from `settings` and `java_options`.
     """
     conf = {
         **SESSION_CONF,
@@ -67,6 +71,7 @@ def spark_session(app_name: str, settings: SparkSettings) -> Iterator[SparkSessi
         _prepare_environment(settings.master)
         builder = builder.master(settings.master)
         conf |= {"spark.driver.memory": settings.driver_memory, "spark.ui.enabled": "false", **_jars(settings.packages)}
+        conf |= {"spark.driver.extraJavaOptions": java_options} if java_options else {}
     for key, value in {**conf, **settings.conf}.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()

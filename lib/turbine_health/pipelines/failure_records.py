@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.io.delta import TableStore
@@ -10,12 +11,15 @@ from turbine_health.sources import NoFailures
 from turbine_health.tables import ASSET_LIVES, sensor_readings
 
 
-def unrecorded_turbines(store: TableStore, settings: Settings) -> tuple[str, ...]:
-    """Turbines all of whose readings come from sources of `failures: {kind: none}`, and of which no failure is known."""
+def unrecorded_turbines(store: TableStore, settings: Settings, lives: DataFrame | None = None) -> tuple[str, ...]:
+    """Turbines all of whose readings come from sources of `failures: {kind: none}`, and of which no failure is known.
+
+    `lives` are silver.asset_lives where the caller has them already.
+    """
     silent = [source.name for source in settings.sources if isinstance(source.failures, NoFailures)]
     if not silent:
         return ()
-    lives = store.read(ASSET_LIVES)
+    lives = store.read(ASSET_LIVES) if lives is None else lives
     turbines = lives.groupBy("asset_id").agg(F.bool_or("ended_in_failure").alias("has_failed")).where(~F.col("has_failed"))
     if len(silent) < len(settings.sources):
         is_recorded = ~F.col("_source").isin(*silent)

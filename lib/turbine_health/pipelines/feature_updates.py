@@ -9,35 +9,39 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from pyspark.sql import Column, DataFrame
+import pandas as pd
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import StructType
 
 from turbine_health.errors import DataError
 from turbine_health.feature_tables import signal_cells
 from turbine_health.io.delta import TableStore, WriteResult
-from turbine_health.io.local_rows import local_rows
+from turbine_health.io.local_rows import local_rows, local_table
 from turbine_health.io.merges import MergeByKernel
 from turbine_health.io.near import Near
 from turbine_health.pipelines.failure_records import unrecorded_turbines
 from turbine_health.settings import Settings
 from turbine_health.tables import ASSET_EVENTS, ASSET_LIVES, Table, sensor_readings, training_examples, window_features
-from turbine_health.transforms.cells import cell_slices, reading_columns, reading_packs, to_wanted_cells
+from turbine_health.transforms.cells import WANTED, cell_slices, reading_columns, reading_packs, wanted_cells
 from turbine_health.transforms.changed_rows import only_changed, row_packs
 from turbine_health.transforms.features import feature_plan
 from turbine_health.transforms.label_kernel import labelling, lives_by_turbine
 from turbine_health.transforms.labels import example_slices, to_life_rows
 from turbine_health.transforms.packs import PACKS
-from turbine_health.transforms.slicing import PIECES, Kernel, Slicing, counting, fewest_shares, to_slice_sizes
+from turbine_health.transforms.slicing import PIECES, Kernel, Slicing, counting, fewest_shares, slice_sizes
 from turbine_health.transforms.spans import to_cell_spans
 from turbine_health.transforms.windows import (
+    NEEDED,
     cell_columns,
     cell_packs,
-    to_seen_blocks,
-    to_window_pieces,
+    event_times,
+    life_starts,
+    needed_cells,
+    piece_columns,
+    window_pieces,
     window_slices,
-    with_event_times,
-    with_life_starts,
 )
 
 logger = logging.getLogger("turbine_health")
@@ -59,8 +63,9 @@ class FeatureUpdates:
         self.examples = training_examples(self.plan.names)
         self.silver = sensor_readings(settings.signal_names)
         self.readings_version, self.lives_version = store.version(self.silver), store.version(ASSET_LIVES)
-        self.lives = store.read(ASSET_LIVES, self.lives_version)
-        self.unrecorded = unrecorded_turbines(store, settings)
+        self.lives = self.settled(store.read(ASSET_LIVES, self.lives_version))
+        self.life_rows = self.lives.transform(to_life_rows).toPandas()
+        self.unrecorded = unrecorded_turbines(store, settings, self.lives)
         self.events_version = store.version(ASSET_EVENTS) if self.plan.events else None
 
     def events(self, version: int | None = None) -> DataFrame:
@@ -83,46 +88,47 @@ class FeatureUpdates:
         """First and last cell of each turbine's readings in a span of cells, both ends included."""
         spans = self._counted_readings(self._near("event_time", (first_cell, last_cell))).transform(to_cell_spans)
         first, last = F.greatest("first_cell", F.lit(first_cell)), F.least("last_cell", F.lit(last_cell))
-        ranges = spans.select("asset_id", first.alias("first_cell"), last.alias("last_cell"))
-        return self.settled(ranges.where("first_cell <= last_cell"))
+        return spans.select("asset_id", first.alias("first_cell"), last.alias("last_cell")).where("first_cell <= last_cell")
 
     def replace_cells(self) -> WriteResult:
         """All cells, in place of what was there."""
-        extent = _extent(self._counted_readings())
+        extent = _extent(_by_chunk(self._counted_readings()))
         if extent is None:
             raise DataError("there is not one reading in silver.sensor_readings", hint="run jobs/ingest.py on some logs first")
         return self._replace(self.cells, self._cell_slices(), self._slicing(extent, len(self._reading_columns)))
 
     def update_cells(self, ranges: DataFrame) -> WriteResult:
         """The cells of `ranges` (`asset_id`, `first_cell`, `last_cell`) that are new or other than before."""
-        wanted = ranges.transform(to_wanted_cells, self.plan.chunk_cells)
+        wanted = wanted_cells(ranges.toPandas(), self.plan.chunk_cells)
         step = self.settings.features.step_minutes
         most = math.ceil(step / min((source.sampling_minutes for source in self.settings.sources), default=step))
-        extent = _extent(_sized(wanted, "first_cell", "last_cell", (F.col("last_cell") - F.col("first_cell") + 1) * most))
+        first, last = wanted["first_cell"], wanted["last_cell"]
+        extent = _extent(wanted.assign(rows=(last - first + 1) * most, first=first, last=last))
         if extent is None:
             return NOTHING
-        slices = self._cell_slices(wanted, self._near("event_time", extent.span))
+        slices = self._cell_slices(self._local(wanted, WANTED), self._near("event_time", (extent.first, extent.last)))
         return self._update(self.cells, slices, wanted, extent, self._slicing(extent, len(self._reading_columns)))
 
-    def replace_windows(self, spans: DataFrame) -> WriteResult:
+    def replace_windows(self, spans: pd.DataFrame) -> WriteResult:
         """The windows of `spans` (`asset_id`, `first_end`, `last_end`), in place of what was there."""
         pieces, extent = self._window_pieces(spans)
         if extent is None:
             raise DataError(
                 "no turbine has a reading, so there is no window to build", hint="run jobs/ingest.py on some logs first"
             )
-        slices = window_slices(self._cell_packs(), pieces, self.plan)
+        slices = self._window_slices(pieces, needed_cells(pieces, self.plan))
         return self._replace(self.windows, slices, self._slicing(extent, len(cell_columns(self.plan))))
 
-    def update_windows(self, spans: DataFrame) -> WriteResult:
+    def update_windows(self, spans: pd.DataFrame) -> WriteResult:
         """The windows of `spans` that are new or other than before."""
         pieces, extent = self._window_pieces(spans)
         if extent is None:
             return NOTHING
-        seen = _runs(sorted(row["block"] for row in pieces.transform(to_seen_blocks, self.plan).collect()))
+        needed = needed_cells(pieces, self.plan)
         length = self.plan.block_cells
-        near = self._near("cell_start", *((first * length, (last + 1) * length - 1) for first, last in seen))
-        slices = window_slices(self._cell_packs(near), pieces, self.plan)
+        blocks = _runs(sorted(needed["block"].unique().tolist()))
+        near = self._near("cell_start", *((first * length, (last + 1) * length - 1) for first, last in blocks))
+        slices = self._window_slices(pieces, needed, near)
         return self._update(self.windows, slices, pieces, extent, self._slicing(extent, len(cell_columns(self.plan))))
 
     def replace_examples(self) -> WriteResult:
@@ -130,15 +136,17 @@ class FeatureUpdates:
         rows, kernel = self.store.rows_for_kernel(self.windows, self.windows.schema.names, self._labelling())
         return self._told(self.examples, lambda: self.store.replace_by_kernel(rows, kernel, self.examples))
 
-    def update_examples(self, spans: DataFrame) -> WriteResult:
+    def update_examples(self, spans: pd.DataFrame) -> WriteResult:
         """The windows of `spans` with their labels, where either is new or other than before."""
         pieces, extent = self._window_pieces(spans)
         if extent is None:
             return NOTHING
-        names, near = self.windows.schema.names, self._near("window_end", extent.span)
-        packs = self.store.read_by_kernel(self.windows, names, self._row_packs(self.windows, extent), PACKS, near=near)
+        names, near = self.windows.schema.names, self._near("window_end", (extent.first, extent.last))
+        own = self._row_packs(self.windows, pieces, extent)
+        packs = self.store.read_by_kernel(self.windows, names, own, PACKS, near=near)
         columns = to_arrow_schema(self.windows.schema, timezone="UTC")
-        slices = example_slices(packs, pieces, columns, self.plan.step_seconds, self._labelling())
+        wanted = self._local(pieces, StructType(piece_columns(self.plan).fields[:4]))
+        slices = example_slices(packs, wanted, columns, self.plan.step_seconds, self._labelling())
         return self._update(self.examples, slices, pieces, extent, self._slicing(extent, len(names)))
 
     @property
@@ -158,24 +166,31 @@ class FeatureUpdates:
         packs = self.store.read_by_kernel(self.silver, self._reading_columns, pack, PACKS, self.readings_version, near)
         return cell_slices(packs, signals, step, wanted)
 
-    def _cell_packs(self, near: Near | None = None) -> DataFrame:
-        return self.store.read_by_kernel(self.cells, cell_columns(self.plan), cell_packs(self.plan), PACKS, near=near)
+    def _window_slices(self, pieces: pd.DataFrame, needed: pd.DataFrame, near: Near | None = None) -> tuple[DataFrame, Kernel]:
+        columns = cell_columns(self.plan)
+        seen = int(needed["first_cell"].min()), int(needed["last_cell"].max())
+        packs = self.store.read_by_kernel(self.cells, columns, cell_packs(self.plan, *seen), PACKS, near=near)
+        wishes = self._local(pieces, piece_columns(self.plan))
+        return window_slices(packs, self._local(needed, NEEDED), wishes, self.plan)
 
-    def _row_packs(self, table: Table, extent: _Extent) -> Kernel:
-        length = self.plan.chunk_cells
-        return row_packs(table.keys[1], self._chunk_seconds, extent.first // length, extent.last // length)
+    def _row_packs(self, table: Table, pieces: pd.DataFrame, extent: _Extent) -> Kernel:
+        times = (cell * self.plan.step_seconds for cell in (extent.first, extent.last))
+        return row_packs(table.keys[1], self._chunk_seconds, pieces["asset_id"].unique().tolist(), *times)
 
-    def _window_pieces(self, spans: DataFrame) -> tuple[DataFrame, _Extent | None]:
-        timed = spans.transform(with_life_starts, self.lives).transform(with_event_times, self.events(), self.plan)
-        pieces = timed.transform(to_window_pieces, self.plan)
+    def _window_pieces(self, spans: pd.DataFrame) -> tuple[pd.DataFrame, _Extent | None]:
+        events = self.events().select("asset_id", "event_type", F.unix_micros("started_at").alias("began"))
+        began = event_times(events.toPandas(), self.plan) if self.plan.events else {}
+        pieces = window_pieces(spans, life_starts(self.life_rows), began, self.plan)
         seen_before = self.plan.longest_lookback + self.plan.baseline_cells
-        rows = F.col("last_end") - F.col("first_end") + (1 + seen_before)
-        return pieces, _extent(_sized(pieces, "first_end", "last_end", rows))
+        first, last = pieces["first_end"], pieces["last_end"]
+        return pieces, _extent(pieces.assign(rows=last - first + (1 + seen_before), first=first, last=last))
 
     def _labelling(self) -> Kernel:
-        # A row a life, and a turbine has a few.
-        lives = lives_by_turbine(row.asDict() for row in self.lives.transform(to_life_rows).collect())
+        lives = lives_by_turbine(self.life_rows.to_dict("records"))
         return labelling(lives, self.settings.labels, self.unrecorded)
+
+    def _local(self, rows: pd.DataFrame, schema: StructType) -> DataFrame:
+        return local_table(self.store.spark, rows, schema)
 
     @property
     def _chunk_seconds(self) -> int:
@@ -197,15 +212,14 @@ class FeatureUpdates:
         return self._told(table, lambda: self.store.replace_by_kernel(slicing.exchanged(rows), kernel, table))
 
     def _update(
-        self, table: Table, slices: tuple[DataFrame, Kernel], pieces: DataFrame, extent: _Extent, slicing: Slicing
+        self, table: Table, slices: tuple[DataFrame, Kernel], pieces: pd.DataFrame, extent: _Extent, slicing: Slicing
     ) -> WriteResult:
         """Write the rows of `slices` that are new or other than before; a file without such a row stays as it is."""
         rows, kernel = slices
-        merge = MergeByKernel(self.store, table, self._near(table.keys[1], extent.span))
-        before = merge.before(self._row_packs(table, extent), PACKS)
+        merge = MergeByKernel(self.store, table, self._near(table.keys[1], (extent.first, extent.last)))
+        before = merge.before(self._row_packs(table, pieces, extent), PACKS)
         if before is not None:
-            before = before.withColumnsRenamed({"block": "chunk", "pack": "before"})
-            own = before.join(F.broadcast(pieces.select("asset_id", "chunk")), on=["asset_id", "chunk"], how="left_semi")
+            own = before.withColumnsRenamed({"block": "chunk", "pack": "before"})
             rows = rows.unionByName(own, allowMissingColumns=True)
             kernel = only_changed(kernel, to_arrow_schema(merge.columns, timezone="UTC"), table.keys)
         return self._told(table, lambda: merge.write(slicing.exchanged(rows), kernel))
@@ -226,22 +240,18 @@ class _Extent:
     last: int
     slice_sizes: Mapping[int, int]
 
-    @property
-    def span(self) -> tuple[int, int]:
-        return self.first, self.last
 
-
-def _extent(pieces: DataFrame) -> _Extent | None:
-    """None where there are no rows. `pieces` as for `to_slice_sizes`; a dozen rows come to the driver."""
-    found = pieces.transform(to_slice_sizes).collect()
-    if not found:
+def _extent(pieces: pd.DataFrame) -> _Extent | None:
+    """None where there are no rows. `pieces` has the columns of `PIECES`."""
+    if pieces.empty:
         return None
-    return _Extent(found[0]["first"], found[0]["last"], {row["turbine_shares"]: row["rows"] for row in found})
+    return _Extent(int(pieces["first"].min()), int(pieces["last"].max()), slice_sizes(pieces))
 
 
-def _sized(pieces: DataFrame, first: str, last: str, rows: Column) -> DataFrame:
-    """Columns of `PIECES`."""
-    return pieces.select("asset_id", "chunk", rows.alias("rows"), F.col(first).alias("first"), F.col(last).alias("last"))
+def _by_chunk(pieces: DataFrame) -> pd.DataFrame:
+    """A row a turbine and chunk comes to the driver."""
+    reach = F.min("first").alias("first"), F.max("last").alias("last")
+    return pieces.groupBy("asset_id", "chunk").agg(F.sum("rows").alias("rows"), *reach).toPandas()
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -18,6 +18,7 @@ from turbine_health.errors import DataError
 from turbine_health.feature_tables import FEATURE_RUNS
 from turbine_health.io.delta import TableStore, WriteResult
 from turbine_health.io.local_rows import local_rows
+from turbine_health.io.short_plans import for_few_rows
 from turbine_health.pipelines.feature_updates import FeatureUpdates
 from turbine_health.settings import Settings
 from turbine_health.tables import ASSET_LIVES, CHANGED_HOURS
@@ -72,6 +73,12 @@ def build_features(
     Raises:
         DataError: There is no reading, or a part is asked for while the whole was built with other settings.
     """
+    # Workers do the work; what is left to plan is about bytes of files, packs, and a row a turbine.
+    with for_few_rows(store.spark):
+        return _build(store, settings, start, end)
+
+
+def _build(store: TableStore, settings: Settings, start: datetime | None, end: datetime | None) -> FeaturesSummary:
     began, started_at = time.monotonic(), datetime.now(timezone.utc)
     # Before the readings: ingest writes those first. The other way round a batch could fall between, taken in by no build.
     changes_version = store.version(CHANGED_HOURS)
@@ -111,7 +118,7 @@ def _build_all(updates: FeatureUpdates) -> Written:
     """All cells, windows and examples, in place of what was there."""
     cells = updates.replace_cells()
     known = updates.known_cells()
-    windows = updates.replace_windows(to_window_spans(known, known, updates.plan.longest_lookback))
+    windows = updates.replace_windows(to_window_spans(known, known, updates.plan.longest_lookback).toPandas())
     return cells, windows, updates.replace_examples()
 
 
@@ -133,10 +140,10 @@ def _build_changes(updates: FeatureUpdates, last: Row) -> Written:
         counted = [EVENTS[event] for event in plan.events]
         changed_events = to_changed_events(updates.events(last["events_version"]), updates.events(), counted)
         rebuilt = rebuilt.unionByName(to_life_spans(changed_events, known, plan.step_seconds))
-    rebuilt = updates.settled(rebuilt)
-    windows = updates.update_windows(rebuilt)
     relabelled = to_life_spans(changed_lives, known, plan.step_seconds)
-    return cells, windows, updates.update_examples(rebuilt.unionByName(relabelled))
+    spans = rebuilt.withColumn("is_rebuilt", F.lit(True)).unionByName(relabelled.withColumn("is_rebuilt", F.lit(False)))
+    reached = spans.toPandas()
+    return cells, updates.update_windows(reached[reached["is_rebuilt"]]), updates.update_examples(reached)
 
 
 def _build_between(updates: FeatureUpdates, start: datetime, end: datetime, last: Row | None, is_same: bool) -> Written:
@@ -151,7 +158,7 @@ def _build_between(updates: FeatureUpdates, start: datetime, end: datetime, last
     first_end, last_end = math.ceil(start.timestamp() / step), math.ceil(end.timestamp() / step) - 1
     seen_from = first_end - updates.plan.longest_lookback if last is not None else 0
     cells = updates.update_cells(updates.cells_with_readings(seen_from, last_end - 1))
-    spans = to_spans_between(updates.known_cells(), first_end, last_end)
+    spans = to_spans_between(updates.known_cells(), first_end, last_end).toPandas()
     return cells, updates.update_windows(spans), updates.update_examples(spans)
 
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from turbine_health.feature_tables import cell_column
 from turbine_health.transforms.flags import flagged_at_once
 from turbine_health.transforms.kernels import Booleans, Floats, Integers
 from turbine_health.transforms.packs import packing, unpacked
-from turbine_health.transforms.slicing import MICROSECONDS, Kernel, group_starts, in_order, to_spans_in_chunks
+from turbine_health.transforms.slicing import MICROSECONDS, Kernel, group_starts, in_chunks, in_order
 
 SECONDS_PER_DAY = 86_400
 
@@ -93,7 +95,7 @@ def cell_slices(
     return rows, summarise
 
 
-def to_wanted_cells(ranges: DataFrame, chunk_cells: int) -> DataFrame:
+def wanted_cells(ranges: pd.DataFrame, chunk_cells: int) -> pd.DataFrame:
     """The cells that are to be made of each turbine and chunk, those between two ranges among them.
 
     Grain: one row per `asset_id` and `chunk`.
@@ -105,8 +107,9 @@ def to_wanted_cells(ranges: DataFrame, chunk_cells: int) -> DataFrame:
     Returns:
         `asset_id`, `chunk`, `first_cell`, `last_cell`.
     """
-    pieces = to_spans_in_chunks(ranges, "first_cell", "last_cell", chunk_cells).groupBy("asset_id", "chunk")
-    return pieces.agg(F.min("first_cell").alias("first_cell"), F.max("last_cell").alias("last_cell"))
+    pieces = in_chunks(ranges, "first_cell", "last_cell", chunk_cells).groupby(["asset_id", "chunk"])
+    wanted: pd.DataFrame = pieces.agg({"first_cell": "min", "last_cell": "max"}).reset_index()
+    return wanted
 
 
 def _wanted(readings: pa.Table, step: int) -> pa.Table:
@@ -118,6 +121,11 @@ def _wanted(readings: pa.Table, step: int) -> pa.Table:
     return readings if is_wanted.all() else readings.filter(pa.array(is_wanted))
 
 
+# Cells that are to be made, slice by slice.
+WANTED = StructType([
+    StructField("asset_id", StringType()),
+    *(StructField(name, LongType()) for name in ("chunk", "first_cell", "last_cell")),
+])  # fmt: skip
 _OF_READING = (("at", pa.int64()), ("is_flagged", pa.bool_()), ("expected_readings", pa.float64()))
 
 

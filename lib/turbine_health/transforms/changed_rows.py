@@ -8,32 +8,34 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from turbine_health.tables import PLACE
+from turbine_health.feature_tables import PLACE
 from turbine_health.transforms.kernels import Booleans, Integers
 from turbine_health.transforms.packs import packing, unpacked
 from turbine_health.transforms.slicing import MICROSECONDS, Kernel, sorted_codes
 
 
-def row_packs(time: str, block_seconds: int, first: int, last: int) -> Kernel:
+def row_packs(time: str, block_seconds: int, turbines: Sequence[str], first: int, last: int) -> Kernel:
     """What packs rows of a table as they are.
 
     Args:
         time: Column of times.
         block_seconds: What one pack spans at most.
-        first: Number of the first block that is wanted.
-        last: Of the last one.
+        turbines: Rows of others are left out.
+        first: Seconds since 1970; rows before it are left out.
+        last: The same, included; rows after it are left out.
 
     Returns:
         Kernel from batches with `asset_id` and `time` to `packs.PACKS`.
     """
+    names = pa.array(turbines)
 
     def prepare(rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Integers]:
-        blocks = rows[time].cast(pa.int64()).to_numpy() // (block_seconds * MICROSECONDS)
-        is_wanted = (first <= blocks) & (blocks <= last)
-        if not is_wanted.all():
-            rows, blocks = rows.filter(pa.array(is_wanted)), blocks[is_wanted]
+        at = rows[time].cast(pa.int64()).to_numpy()
+        is_inside = pa.array((first * MICROSECONDS <= at) & (at <= last * MICROSECONDS))
+        is_wanted = pc.and_(pc.is_in(_plain(rows["asset_id"]), names), is_inside)
+        rows, at = rows.filter(is_wanted), at[is_wanted.to_numpy(zero_copy_only=False)]
         plain = {name: rows[name] if name == "asset_id" else _plain(rows[name]) for name in rows.schema.names}
-        return pa.RecordBatch.from_pydict(plain), blocks
+        return pa.RecordBatch.from_pydict(plain), at // (block_seconds * MICROSECONDS)
 
     return packing(prepare)
 

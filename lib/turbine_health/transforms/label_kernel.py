@@ -33,7 +33,7 @@ class Lives:
     mode: NDArray[np.object_]
 
 
-def lives_by_turbine(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def lives_by_turbine(rows: Iterable[Mapping[Any, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Rows with `asset_id` and `LIFE_FIELDS` → turbine → its lives, in order."""
     found: dict[str, list[dict[str, Any]]] = {}
     for row in rows:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
@@ -51,7 +53,7 @@ class Slicing:
 
     def partition_of(self, asset_id: Column, chunk: Column) -> Column:
         """Of consecutive chunk numbers, each with its own partitions."""
-        share = _share_of(asset_id, F.lit(self.turbine_shares))
+        share = _share_of(asset_id, self.turbine_shares)
         return F.pmod(chunk * self.turbine_shares + share, F.lit(self.partitions)).cast("int")
 
 
@@ -86,7 +88,7 @@ def counting(time: str, step_seconds: int, chunk_cells: int) -> Kernel:
     return count
 
 
-def to_spans_in_chunks(spans: DataFrame, first: str, last: str, length: int) -> DataFrame:
+def in_chunks(spans: pd.DataFrame, first: str, last: str, length: int) -> pd.DataFrame:
     """Cut spans at the borders of chunks.
 
     Grain: one row per row of `spans` and chunk that it touches.
@@ -100,37 +102,27 @@ def to_spans_in_chunks(spans: DataFrame, first: str, last: str, length: int) -> 
     Returns:
         `spans` plus `chunk`, with what of `first` and `last` lies in it.
     """
-    chunks = F.sequence(F.floor(F.col(first) / length), F.floor(F.col(last) / length))
-    start = F.col("chunk") * length
-    return spans.withColumn("chunk", F.explode(chunks)).withColumns(
-        {first: F.greatest(F.col(first), start), last: F.least(F.col(last), start + (length - 1))}
-    )
+    before, through = spans[first] // length, spans[last] // length
+    copies = (through - before + 1).to_numpy()
+    cut = spans.loc[spans.index.repeat(copies)].reset_index(drop=True)
+    of_span = np.arange(len(cut)) - np.repeat(np.cumsum(copies) - copies, copies)
+    chunk = np.repeat(before.to_numpy(), copies) + of_span
+    start = chunk * length
+    bounds = {first: np.maximum(cut[first], start), last: np.minimum(cut[last], start + (length - 1))}
+    pieces: pd.DataFrame = cut.assign(chunk=chunk, **bounds)
+    return pieces
 
 
-def to_slice_sizes(pieces: DataFrame) -> DataFrame:
+def slice_sizes(pieces: pd.DataFrame) -> dict[int, int]:
     """Rows of the fullest slice, for every possible number of turbine shares.
 
     Turbines fall into shares by a hash and into chunks by when they ran, so an average says little.
 
-    Grain: one row per `turbine_shares`; none where there is no piece.
-
     Args:
-        pieces: Columns of `PIECES`.
-
-    Returns:
-        `turbine_shares`, `rows`, and `first` and `last` of all pieces.
+        pieces: `asset_id`, `chunk`, `rows`.
     """
-    shares = F.explode(F.array(*[F.lit(shares) for shares in POSSIBLE_SHARES]))
-    reach = F.min("first").alias("first"), F.max("last").alias("last")
-    return (
-        pieces.groupBy("asset_id", "chunk")
-        .agg(F.sum("rows").alias("rows"), *reach)
-        .withColumn("turbine_shares", shares)
-        .groupBy("turbine_shares", "chunk", _share_of(F.col("asset_id"), F.col("turbine_shares")).alias("share"))
-        .agg(F.sum("rows").alias("rows"), *reach)
-        .groupBy("turbine_shares")
-        .agg(F.max("rows").alias("rows"), *reach)
-    )
+    hashes = pieces["asset_id"].map(lambda asset_id: zlib.crc32(asset_id.encode()))
+    return {shares: int(pieces["rows"].groupby([pieces["chunk"], hashes % shares]).sum().max()) for shares in POSSIBLE_SHARES}
 
 
 def fewest_shares(sizes: Mapping[int, int], rows_per_slice: int) -> int:
@@ -177,5 +169,6 @@ def group_starts(*keys: Integers) -> Integers:
     return np.flatnonzero(is_first)
 
 
-def _share_of(asset_id: Column, shares: Column) -> Column:
-    return F.pmod(F.xxhash64(asset_id), shares)
+def _share_of(asset_id: Column, shares: int) -> Column:
+    """As `slice_sizes` has it."""
+    return F.crc32(asset_id) % shares

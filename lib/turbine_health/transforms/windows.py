@@ -2,56 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, LongType, StringType, StructField, StructType
 
 from turbine_health.feature_tables import cell_column
 from turbine_health.transforms.cells import floats, nullable
 from turbine_health.transforms.features import EVENTS, FeaturePlan, Slice, event_counts, window_values
 from turbine_health.transforms.kernels import Cells, Floats, Integers
 from turbine_health.transforms.packs import packing, unpacked
-from turbine_health.transforms.slicing import MICROSECONDS, Kernel, group_starts, in_order, to_spans_in_chunks
+from turbine_health.transforms.slicing import MICROSECONDS, Kernel, group_starts, in_chunks, in_order
 
 
-def with_life_starts(spans: DataFrame, lives: DataFrame) -> DataFrame:
-    """Add the starts of a turbine's lives, which cut its windows.
-
-    Grain: as `spans`.
+def life_starts(lives: pd.DataFrame) -> dict[str, list[int]]:
+    """Turbine → when its lives began, which cuts its windows: ascending, microseconds since 1970.
 
     Args:
-        spans: Needs `asset_id`.
-        lives: silver.asset_lives.
-
-    Returns:
-        `spans` plus `life_starts`: ascending microseconds since 1970; null where no life is known.
+        lives: By `labels.to_life_rows`.
     """
-    starts = lives.groupBy("asset_id").agg(F.sort_array(F.collect_list(F.unix_micros("life_start"))).alias("life_starts"))
-    return spans.join(starts, on="asset_id", how="left")
+    return {str(asset_id): sorted(starts) for asset_id, starts in lives.groupby("asset_id")["life_start"]}
 
 
-def with_event_times(spans: DataFrame, events: DataFrame, plan: FeaturePlan) -> DataFrame:
-    """Add when each event began that features count.
-
-    Grain: as `spans`.
+def event_times(events: pd.DataFrame, plan: FeaturePlan) -> dict[str, dict[str, list[int]]]:
+    """Event that features count → turbine → when each began: ascending, microseconds since 1970.
 
     Args:
-        spans: Needs `asset_id`.
-        events: silver.asset_events.
+        events: `asset_id`, `event_type`, `began` of silver.asset_events.
         plan: Says which to count.
-
-    Returns:
-        `spans` plus `<event>_began` of each of `plan.events`: ascending microseconds since 1970; null where none is known.
     """
-    began = [
-        F.sort_array(F.collect_list(F.when(F.col("event_type") == EVENTS[event], F.unix_micros("started_at")))).alias(name)
-        for event, name in _began_columns(plan).items()
-    ]
-    return spans.join(events.groupBy("asset_id").agg(*began), on="asset_id", how="left") if began else spans
+    found = {}
+    for event in plan.events:
+        began = events[events["event_type"] == EVENTS[event]].groupby("asset_id")["began"]
+        found[event] = {str(asset_id): sorted(times) for asset_id, times in began}
+    return found
 
 
 def cell_columns(plan: FeaturePlan) -> list[str]:
@@ -59,23 +48,20 @@ def cell_columns(plan: FeaturePlan) -> list[str]:
     return ["asset_id", "cell_start", "last_usable_at", *_numbers(plan)]
 
 
-def to_seen_blocks(spans: DataFrame, plan: FeaturePlan) -> DataFrame:
-    """Blocks of cells that some window can see.
-
-    Grain: one row per `block`.
+def cell_packs(plan: FeaturePlan, first_cell: int, last_cell: int) -> Kernel:
+    """What packs cells for `window_slices`: kernel from `cell_columns` to `PACKS`.
 
     Args:
-        spans: As for `window_slices`.
         plan: What to compute.
+        first_cell: Absolute index; cells before it are left out.
+        last_cell: The same, included; cells after it are left out.
     """
-    return _needed_cells(to_window_pieces(spans, plan), plan).select("block").distinct()
-
-
-def cell_packs(plan: FeaturePlan) -> Kernel:
-    """What packs cells for `window_slices`: kernel from `cell_columns` to `PACKS`."""
 
     def prepare(cells: pa.RecordBatch) -> tuple[pa.RecordBatch, Integers]:
         cell = cells["cell_start"].cast(pa.int64()).to_numpy() // (plan.step_seconds * MICROSECONDS)
+        is_seen = (first_cell <= cell) & (cell <= last_cell)
+        if not is_seen.all():
+            cells, cell = cells.filter(pa.array(is_seen)), cell[is_seen]
         columns = {
             "asset_id": cells["asset_id"],
             "cell": pa.array(cell),
@@ -87,15 +73,16 @@ def cell_packs(plan: FeaturePlan) -> Kernel:
     return packing(prepare)
 
 
-def window_slices(packs: DataFrame, pieces: DataFrame, plan: FeaturePlan) -> tuple[DataFrame, Kernel]:
+def window_slices(packs: DataFrame, needed: DataFrame, pieces: DataFrame, plan: FeaturePlan) -> tuple[DataFrame, Kernel]:
     """Cells slice by slice, and what makes every window of them that `pieces` ask for.
 
     Grain of what the kernel makes: one row per `asset_id` and `window_end`; windows end at multiples of `plan.every_cells`
     cells.
 
     Args:
-        packs: By `cell_packs`, of gold.signal_cells, at least those of `to_seen_blocks`.
-        pieces: By `to_window_pieces`.
+        packs: By `cell_packs`, of gold.signal_cells, at least those of the blocks in `needed`.
+        needed: By `needed_cells`.
+        pieces: By `window_pieces`.
         plan: What to compute.
 
     Returns:
@@ -103,57 +90,72 @@ def window_slices(packs: DataFrame, pieces: DataFrame, plan: FeaturePlan) -> tup
         `gold.window_features`: the same bytes whatever the spans, slices and partitions.
     """
     # Each pack once for every piece that needs one of its cells.
-    carried = packs.join(F.broadcast(_needed_cells(pieces, plan)), on=["asset_id", "block"], how="inner")
+    carried = packs.join(F.broadcast(needed), on=["asset_id", "block"], how="inner")
     return carried.unionByName(pieces, allowMissingColumns=True), _window_kernel(plan)
 
 
-def to_window_pieces(spans: DataFrame, plan: FeaturePlan) -> DataFrame:
+def window_pieces(
+    spans: pd.DataFrame,
+    starts: Mapping[str, list[int]],
+    began: Mapping[str, Mapping[str, list[int]]],
+    plan: FeaturePlan,
+) -> pd.DataFrame:
     """The windows that are wanted of each turbine and chunk; one that several spans ask for is built once.
 
     Grain: one row per `asset_id` and `chunk`.
 
     Args:
-        spans: `asset_id`, `first_end`, `last_end`, and what `with_life_starts` and `with_event_times` add.
+        spans: `asset_id`, `first_end`, `last_end` (absolute indices, both included).
+        starts: By `life_starts`.
+        began: By `event_times`.
         plan: What to compute.
 
     Returns:
-        `asset_id`, `chunk`, `first_end`, `last_end` (absolute indices, both included), and what was added.
+        `asset_id`, `chunk`, `first_end`, `last_end`; `life_starts` and a column for each event, None where none is known.
     """
-    return (
-        to_spans_in_chunks(spans, "first_end", "last_end", plan.chunk_cells)
-        .groupBy("asset_id", "chunk")
-        .agg(
-            F.min("first_end").alias("first_end"),
-            F.max("last_end").alias("last_end"),
-            *(F.first(name, ignorenulls=True).alias(name) for name in ("life_starts", *_began_columns(plan).values())),
-        )
-    )
+    cut = in_chunks(spans, "first_end", "last_end", plan.chunk_cells).groupby(["asset_id", "chunk"])
+    pieces: pd.DataFrame = cut.agg({"first_end": "min", "last_end": "max"}).reset_index()
+    times = {"life_starts": starts, **{name: began[event] for event, name in _began_columns(plan).items()}}
+    for name, of_turbine in times.items():
+        pieces[name] = pieces["asset_id"].map(of_turbine.get)
+    return pieces
+
+
+def piece_columns(plan: FeaturePlan) -> StructType:
+    """Of `window_pieces`."""
+    numbers = [StructField(name, LongType()) for name in ("chunk", "first_end", "last_end")]
+    times = [StructField(name, ArrayType(LongType())) for name in ("life_starts", *_began_columns(plan).values())]
+    return StructType([StructField("asset_id", StringType()), *numbers, *times])
+
+
+def needed_cells(pieces: pd.DataFrame, plan: FeaturePlan) -> pd.DataFrame:
+    """Ranges of cells that each piece has to hold, for each block of cells that they touch: columns of `NEEDED`.
+
+    Args:
+        pieces: By `window_pieces`.
+        plan: What to compute.
+    """
+    step = plan.step_seconds * MICROSECONDS
+    keys = pieces[["asset_id", "chunk"]]
+    first_seen = pieces["first_end"] - plan.longest_lookback
+    ranges = [keys.assign(first_cell=first_seen, last_cell=pieces["last_end"] - 1)]
+    if plan.baseline_cells:
+        lived = zip(pieces["life_starts"], pieces["first_end"] * step, strict=True)
+        born = pd.Series([max((start for start in starts or [] if start <= end), default=None) for starts, end in lived])
+        is_born = born.notna().to_numpy()
+        born = born[is_born].astype("int64")
+        # A life that starts within a cell has its baseline from the next one on (`window_values`).
+        last = np.minimum(-(-born // step) + (plan.baseline_cells - 1), first_seen[is_born].to_numpy() - 1)
+        ranges.append(keys[is_born].assign(first_cell=(born // step).to_numpy(), last_cell=last.to_numpy()))
+    whole = pd.concat(ranges, ignore_index=True).query("first_cell <= last_cell").rename(columns={"chunk": "of_chunk"})
+    cut = in_chunks(whole.assign(first=whole["first_cell"], last=whole["last_cell"]), "first", "last", plan.block_cells)
+    needed: pd.DataFrame = cut.rename(columns={"chunk": "block", "of_chunk": "chunk"})[NEEDED.names]
+    return needed
 
 
 def _began_columns(plan: FeaturePlan) -> dict[str, str]:
     """Event → column of the times at which it began."""
     return {event: f"{event}_began" for event in plan.events}
-
-
-def _needed_cells(pieces: DataFrame, plan: FeaturePlan) -> DataFrame:
-    """Ranges of cells that each piece has to hold, for each block of cells that they touch."""
-    length, step = plan.block_cells, plan.step_seconds * MICROSECONDS
-    first_seen = F.col("first_end") - plan.longest_lookback
-    look_back = F.struct(first_seen.alias("first_cell"), (F.col("last_end") - 1).alias("last_cell"))
-    ranges = [look_back]
-    if plan.baseline_cells:
-        born_before = F.filter("life_starts", lambda start: start <= F.col("first_end") * step)
-        born = F.array_max(born_before) / step
-        # A life that starts within a cell has its baseline from the next one on (`window_values`).
-        before_look_back = F.least(F.ceil(born) + (plan.baseline_cells - 1), first_seen - 1)
-        ranges.append(F.struct(F.floor(born).alias("first_cell"), before_look_back.alias("last_cell")))
-    blocks = F.sequence(F.floor(F.col("first_cell") / length), F.floor(F.col("last_cell") / length))
-    return (
-        pieces.select("asset_id", "chunk", F.explode(F.array(*ranges)).alias("range"))
-        .select("asset_id", "chunk", "range.*")
-        .where("first_cell <= last_cell")
-        .withColumn("block", F.explode(blocks))
-    )
 
 
 def _window_kernel(plan: FeaturePlan) -> Kernel:
@@ -241,8 +243,12 @@ class _Rows:
         return Slice(cells=Cells(first=first, count=count, **filled, **unused), **own)
 
 
-# What a pack is carried with.
-_OF_PACK = ["asset_id", "chunk", "block", "first_cell", "last_cell", "pack"]
+# Cells that a piece has to hold, block by block.
+NEEDED = StructType([
+    StructField("asset_id", StringType()),
+    *(StructField(name, LongType()) for name in ("chunk", "block", "first_cell", "last_cell")),
+])  # fmt: skip
+_OF_PACK = [*NEEDED.names, "pack"]
 # Part of a cell → field of `Cells`, and what an empty cell holds there.
 _OF_SIGNALS = {
     "mean": ("mean", 0.0),
