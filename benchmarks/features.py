@@ -193,9 +193,8 @@ def _gold_tables(settings: Settings) -> tuple[Table, ...]:
 def _checksum(table: str) -> tuple[int, int]:
     """Number of rows, and what is equal for equal rows in any order."""
     files = [uri.removeprefix("file://") for uri in DeltaTable(table).file_uris()]
-    rows = duckdb.sql(f"SELECT count(*), sum(hash(row)::HUGEINT) FROM read_parquet({files}) row").fetchone()
-    assert rows, table
-    return rows[0], int(rows[1])
+    ((rows, hashes),) = duckdb.sql(f"SELECT count(*), sum(hash(r)::HUGEINT) FROM read_parquet({files}) r").fetchall()
+    return rows, int(hashes)
 
 
 def _files(lake: Path) -> dict[str, int]:
