@@ -210,6 +210,17 @@ def test_other_partitions_another_order_and_other_chunks_give_the_same_bytes(spa
     assert contents(store) == contents(whole)
 
 
+def test_without_compiled_classes_spark_leaves_the_same_tables(spark, store, readings, whole, monkeypatch):
+    for place in ("delta.fits_decoded_files", "delta.fits_encoded_files", "merges.fits_merged_files"):
+        monkeypatch.setattr(f"turbine_health.io.{place}", lambda *_: False)
+    is_early = F.col("event_time") < utc("2024-01-10")
+    take_in(store, readings.where(is_early), running_until(spark, 9))
+    build_features(store, PLANT)
+    take_in(store, readings.where(~is_early), running_until(spark, DAYS))
+    build_features(store, PLANT)
+    assert contents(store) == contents(whole)
+
+
 def test_a_changed_event_log_counts_anew_from_the_change_on_as_one_build_would(spark, store, readings):
     counting = plant(event_counts={"events": ["failures", "stops"], "lookback_hours": [48, 480]})
     take_in(store, readings.where(F.col("event_time") < utc("2024-01-05")), running_until(spark, 3))

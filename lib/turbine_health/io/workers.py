@@ -13,15 +13,16 @@ Kernel = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 def by_workers(rows: DataFrame, kernel: Kernel, made: StructType) -> DataFrame:
-    """What `kernel` makes of each partition: `mapInArrow`, without what PySpark does after each task.
+    """What `kernel` makes of each partition, with the columns of `made` in whatever order it gives them.
 
-    It then collects garbage, which goes through everything that the worker has ever imported: 45 ms a task, often more
-    than the task takes. What is there when a worker begins its first task stays for good, so the collector is told so.
+    As `mapInArrow`, which takes columns as they come, and without what PySpark does after each task: it then collects
+    garbage, which goes through everything that the worker has ever imported: 45 ms a task, often more than the task takes.
+    What is there when a worker begins its first task stays for good, so the collector is told so.
     """
 
     def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         if not gc.get_freeze_count():
             gc.freeze()
-        return kernel(batches)
+        return (batch.select(made.names) for batch in kernel(batches))
 
     return rows.mapInArrow(work, made)
