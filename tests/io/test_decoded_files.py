@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -135,20 +136,31 @@ def test_columns_that_lie_apart_come_together_from_small_pieces(tmp_path: Path) 
     assert found.equals(pa.concat_tables([table.select(schema.names)] * 2))
 
 
-def pieces(files: list[bytes], columns: list[str], size: int) -> Iterator[pa.RecordBatch]:
+def test_each_row_says_where_it_lies_also_when_a_task_begins_within_a_file(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"last": range(500)}), tmp_path / "file.parquet", row_group_size=200)
+    files = [(tmp_path / "file.parquet").read_bytes()] * 2
+    found = pa.Table.from_batches(
+        _row_groups(iter(pieces(files, ["last"], 100, first_group=1)), pa.schema([("last", pa.int64())]), with_place=True)
+    )
+    assert found["_file"].to_pylist() == [0] * 300 + [1] * 300
+    assert found["_row"].to_pylist() == found["last"].to_pylist() == [*range(200, 500)] * 2
+
+
+def pieces(files: list[bytes], columns: list[str], size: int, first_group: int = 0) -> Iterator[pa.RecordBatch]:
     """As `FilePieces.scala` gives them, a batch a piece."""
-    for file in files:
+    for number, file in enumerate(files):
+        cut = partial(_cut, number, file, size)
         metadata = pq.read_metadata(pa.BufferReader(file))
-        yield from cut(file, -1, len(file) - 8 - int.from_bytes(file[-8:-4], "little"), len(file), size)
-        for group in range(metadata.num_row_groups):
+        yield from cut(-1, len(file) - 8 - int.from_bytes(file[-8:-4], "little"), len(file))
+        for group in range(first_group, metadata.num_row_groups):
             for place in range(metadata.num_columns):
                 column = metadata.row_group(group).column(place)
                 if column.path_in_schema in columns:
                     start = column.dictionary_page_offset or column.data_page_offset
-                    yield from cut(file, group, start, start + column.total_compressed_size, size)
+                    yield from cut(group, start, start + column.total_compressed_size)
 
 
-def cut(file: bytes, group: int, start: int, stop: int, size: int) -> Iterator[pa.RecordBatch]:
+def _cut(number: int, file: bytes, size: int, group: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
     for position in range(start, stop, size):
         piece = file[position : min(position + size, stop)]
-        yield pa.record_batch({"file": [0], "group": [group], "position": [position], "piece": [piece]})
+        yield pa.record_batch({"file": [number], "group": [group], "position": [position], "piece": [piece]})

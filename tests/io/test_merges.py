@@ -8,11 +8,12 @@ from pathlib import Path
 from threading import Timer
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from turbine_health.errors import ConcurrentRunError
+from turbine_health.errors import ConcurrentRunError, TableError
 from turbine_health.io.delta import TableStore, WriteResult
 from turbine_health.io.fingerprints import fingerprints
 from turbine_health.io.merged_files import fits_merged_files
@@ -48,6 +49,15 @@ def in_files(store: TableStore, files: int = 4) -> None:
 def unchanged(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         yield batch.select(WINDOWS.schema.names)
+
+
+def in_row_groups(store: TableStore) -> None:
+    """The same in one file of many small row groups, which several tasks read."""
+    store.spark.conf.set("parquet.block.size", "20000")
+    try:
+        store.append(windows(store.spark, 0, 1_000), WINDOWS)
+    finally:
+        store.spark.conf.unset("parquet.block.size")
 
 
 def merged(store: TableStore, rows: DataFrame, kernel: Kernel = unchanged) -> WriteResult:
@@ -96,6 +106,19 @@ def test_only_files_with_a_changed_row_are_written_anew(store: TableStore) -> No
     assert_same(store, windows(store.spark, 0, 300).unionByName(changed).unionByName(windows(store.spark, 310, 1_001)))
 
 
+def test_of_a_file_with_many_row_groups_the_right_rows_give_way(store: TableStore) -> None:
+    in_row_groups(store)
+    (file,) = live_files(store)
+    assert pq.ParquetFile(file.removeprefix("file://")).metadata.num_row_groups > 3
+    store.spark.conf.set("spark.sql.files.maxPartitionBytes", "10000")
+    try:
+        changed = windows(store.spark, 500, 760, factor=2.0)
+        assert merged(store, changed).rows_updated == 585
+    finally:
+        store.spark.conf.unset("spark.sql.files.maxPartitionBytes")
+    assert_same(store, windows(store.spark, 0, 500).unionByName(changed).unionByName(windows(store.spark, 760, 1_000)))
+
+
 def test_it_leaves_what_a_merge_of_sparks_leaves(store: TableStore, monkeypatch: pytest.MonkeyPatch) -> None:
     in_files(store)
     rows = windows(store.spark, 200, 1_100, factor=3.0)
@@ -137,6 +160,31 @@ def test_a_rival_that_changed_the_same_rows_meanwhile_is_not_wiped_out(store: Ta
         merged(store, windows(store.spark, 400, 410, factor=2.0), slowly)
     timer.join()
     assert_same(store, windows(store.spark, 0, 400).unionByName(rival).unionByName(windows(store.spark, 410, 1_000)))
+
+
+@pytest.mark.parametrize("rows_before", [0, 1_000])
+def test_of_two_runs_that_add_the_same_rows_one_wins(store: TableStore, rows_before: int) -> None:
+    store.create(WINDOWS)
+    if rows_before:
+        in_files(store)
+
+    def slowly(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        time.sleep(8)
+        yield from unchanged(batches)
+
+    new = windows(store.spark, rows_before, rows_before + 10)
+    timer = Timer(1.0, lambda: merged(store, new))
+    timer.start()
+    with pytest.raises(ConcurrentRunError, match="another run wrote"):
+        merged(store, new, slowly)
+    timer.join()
+    assert_same(store, windows(store.spark, 0, rows_before + 10))
+
+
+def test_a_table_of_another_version_of_the_project_is_refused(store: TableStore) -> None:
+    store.create(window_features([FEATURE, "rotor_speed_rpm__std_24h"]))
+    with pytest.raises(TableError, match="rotor_speed_rpm__std_24h"):
+        merged(store, windows(store.spark, 0, 10))
 
 
 def test_a_kernel_that_breaks_off_leaves_table_and_files_as_they_were(store: TableStore) -> None:

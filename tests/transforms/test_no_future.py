@@ -28,6 +28,7 @@ from turbine_health.transforms.windows import (
     piece_columns,
     window_pieces,
     window_slices,
+    with_times,
 )
 
 POWER, OIL = SIGNALS = ("active_power_kw", "oil_temp_c")
@@ -70,7 +71,7 @@ def built(spark: SparkSession, futures: dict[str, tuple[list, list]]) -> DataFra
     known = cells.select("asset_id", "cell_start").mapInArrow(count, PIECES).transform(to_cell_spans)
     spans = to_window_spans(known, known, plan.longest_lookback).toPandas()
     born = lives(spark, *((asset, START, "2024-02-01") for asset in futures)).transform(to_life_rows).toPandas()
-    pieces = window_pieces(spans, life_starts(born), {}, plan)
+    pieces = with_times(window_pieces(spans, plan), life_starts(born), {}, plan)
     needed = needed_cells(pieces, plan)
     pack = cell_packs(plan, int(needed["first_cell"].min()), int(needed["last_cell"].max()))
     packs = cells.select(cell_columns(plan)).mapInArrow(pack, PACKS)

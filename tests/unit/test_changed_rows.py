@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 
 import pyarrow as pa
+import pytest
 
+from turbine_health.errors import DataError
 from turbine_health.feature_tables import PLACE
 from turbine_health.transforms.changed_rows import only_changed, row_packs
 
@@ -69,3 +71,9 @@ def test_rows_as_they_were_leave_nothing():
 def test_of_old_rows_only_wanted_turbines_and_times_are_packed():
     old = rows(("T1", 1, 1.0, None), ("T2", DAY, 2.0, None), ("T2", 2 * DAY, 3.0, None), ("T9", 1, 4.0, None))
     assert sorted(packed(old)["asset_id"].to_pylist()) == ["T1", "T2"]
+
+
+def test_two_old_rows_of_one_key_are_told_and_not_guessed_about():
+    row = ("T1", 1, 1.0, None)
+    with pytest.raises(DataError, match="two rows have one key"):
+        changed(rows(row), packed(rows(row, ("T1", 1, 2.0, None))))

@@ -32,8 +32,7 @@ object EncodedFiles {
   /**
    * Replace all rows and the schema in one commit; readers see before or after.
    *
-   * @param pieces `piece`, the next bytes of its task's file; with the last one also `rows` and `statistics` of the whole file.
-   *               In place of bytes, `file` and `replaced` name rows that give way: `MergedFiles`
+   * @param pieces `piece`, the next bytes of its task's file; with the last one also `rows` and `statistics` of the whole file
    * @param folder of the Delta table, which exists
    * @param schema of the rows, as JSON
    */
@@ -92,6 +91,7 @@ object EncodedFiles {
       name -> metric
     })
 
+  /** One file a task; in place of bytes, `file` and `replaced` of a piece name rows that give way, for `MergedFiles`. */
   private[turbinehealth] def storeFiles(pieces: DataFrame, folder: String, conf: Configuration): Seq[Stored] = {
     import pieces.sparkSession.implicits._
     val settings = pieces.sparkSession.sparkContext.broadcast(conf.iterator.asScala.map(each => each.getKey -> each.getValue).toMap)

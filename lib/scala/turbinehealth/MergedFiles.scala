@@ -4,7 +4,7 @@ import scala.collection.mutable.ArrayBuffer
 import scala.jdk.CollectionConverters._
 
 import org.apache.spark.sql.{DataFrame, SparkSession}
-import org.apache.spark.sql.delta.{DeltaLog, DeltaOperations}
+import org.apache.spark.sql.delta.{DeltaConfigs, DeltaLog, DeltaOperations}
 
 /**
  * One merge into a Delta table whose rows Python workers decode, compare and encode (`io/merged_files.py`).
@@ -72,6 +72,6 @@ object MergedFiles {
   def fits(spark: SparkSession, folder: String): Boolean = {
     val snapshot = DeltaLog.forTable(spark, folder).update()
     EncodedFiles.fits(spark, folder) && FilePieces.fits(spark, folder, snapshot.version) &&
-    !snapshot.metadata.configuration.get("delta.enableChangeDataFeed").contains("true")
+    !DeltaConfigs.CHANGE_DATA_FEED.fromMetaData(snapshot.metadata)
   }
 }

@@ -17,8 +17,8 @@ from turbine_health.tables import Table
 class MergeByKernel:
     """One merge, in one commit, into a table that is made where it is not there yet.
 
-    What is read of the table stays as it is until the commit: where another run changes it, `write` raises
-    `ConcurrentRunError` and nothing is written.
+    Where another run changes what was read of the table before the commit, `write` raises `ConcurrentRunError` and nothing
+    is written; with a merge of Spark's, which reads once more by itself, where it changes it from then on.
     """
 
     def __init__(self, store: TableStore, table: Table, near: Near) -> None:
@@ -28,8 +28,12 @@ class MergeByKernel:
             store: Where the table is.
             table: Unique by its keys.
             near: Where all new rows lie, and old ones of their keys.
+
+        Raises:
+            TableError: The table's schema is not the catalog's (all differences named).
         """
         store.create(table)
+        self._rows = store.read(table)
         self._store = store
         self._table = table
         self._near = near
@@ -46,7 +50,7 @@ class MergeByKernel:
         """What `kernel` makes of the old rows that lie near, and of some that do not; None where there is none."""
         if self._files:
             return self._files.before(kernel, made)
-        return by_workers(self._store.read(self._table).where(self._near.sql()), kernel, made)
+        return by_workers(self._rows.where(self._near.sql()), kernel, made)
 
     def write(self, rows: DataFrame, kernel: Kernel) -> WriteResult:
         """Write what `kernel` makes of each partition of `rows`.

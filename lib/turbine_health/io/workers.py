@@ -23,6 +23,12 @@ def by_workers(rows: DataFrame, kernel: Kernel, made: StructType) -> DataFrame:
     def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         if not gc.get_freeze_count():
             gc.freeze()
-        return (batch.select(made.names) for batch in kernel(batches))
+        return (_as_spark_takes_it(batch.select(made.names)) for batch in kernel(batches))
 
     return rows.mapInArrow(work, made)
+
+
+def _as_spark_takes_it(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """With texts as texts, not as dictionaries."""
+    columns = [each.dictionary_decode() if pa.types.is_dictionary(each.type) else each for each in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)

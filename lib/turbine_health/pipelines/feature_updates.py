@@ -26,7 +26,7 @@ from turbine_health.settings import Settings
 from turbine_health.tables import ASSET_EVENTS, ASSET_LIVES, Table, sensor_readings, training_examples, window_features
 from turbine_health.transforms.cells import WANTED, cell_slices, reading_columns, reading_packs, wanted_cells
 from turbine_health.transforms.changed_rows import only_changed, row_packs
-from turbine_health.transforms.features import feature_plan
+from turbine_health.transforms.features import EVENTS, feature_plan
 from turbine_health.transforms.label_kernel import labelling, lives_by_turbine
 from turbine_health.transforms.labels import example_slices, to_life_rows
 from turbine_health.transforms.packs import PACKS
@@ -34,6 +34,7 @@ from turbine_health.transforms.slicing import PIECES, Kernel, Slicing, counting,
 from turbine_health.transforms.spans import to_cell_spans
 from turbine_health.transforms.windows import (
     NEEDED,
+    WANTED_ENDS,
     cell_columns,
     cell_packs,
     event_times,
@@ -42,6 +43,7 @@ from turbine_health.transforms.windows import (
     piece_columns,
     window_pieces,
     window_slices,
+    with_times,
 )
 
 logger = logging.getLogger("turbine_health")
@@ -116,7 +118,8 @@ class FeatureUpdates:
             raise DataError(
                 "no turbine has a reading, so there is no window to build", hint="run jobs/ingest.py on some logs first"
             )
-        slices = self._window_slices(pieces, needed_cells(pieces, self.plan))
+        timed = self._with_times(pieces)
+        slices = self._window_slices(timed, needed_cells(timed, self.plan))
         return self._replace(self.windows, slices, self._slicing(extent, len(cell_columns(self.plan))))
 
     def update_windows(self, spans: pd.DataFrame) -> WriteResult:
@@ -124,11 +127,12 @@ class FeatureUpdates:
         pieces, extent = self._window_pieces(spans)
         if extent is None:
             return NOTHING
-        needed = needed_cells(pieces, self.plan)
+        timed = self._with_times(pieces)
+        needed = needed_cells(timed, self.plan)
         length = self.plan.block_cells
         blocks = _runs(sorted(needed["block"].unique().tolist()))
         near = self._near("cell_start", *((first * length, (last + 1) * length - 1) for first, last in blocks))
-        slices = self._window_slices(pieces, needed, near)
+        slices = self._window_slices(timed, needed, near)
         return self._update(self.windows, slices, pieces, extent, self._slicing(extent, len(cell_columns(self.plan))))
 
     def replace_examples(self) -> WriteResult:
@@ -145,7 +149,7 @@ class FeatureUpdates:
         own = self._row_packs(self.windows, pieces, extent)
         packs = self.store.read_by_kernel(self.windows, names, own, PACKS, near=near)
         columns = to_arrow_schema(self.windows.schema, timezone="UTC")
-        wanted = self._local(pieces, StructType(piece_columns(self.plan).fields[:4]))
+        wanted = self._local(pieces, WANTED_ENDS)
         slices = example_slices(packs, wanted, columns, self.plan.step_seconds, self._labelling())
         return self._update(self.examples, slices, pieces, extent, self._slicing(extent, len(names)))
 
@@ -178,12 +182,18 @@ class FeatureUpdates:
         return row_packs(table.keys[1], self._chunk_seconds, pieces["asset_id"].unique().tolist(), *times)
 
     def _window_pieces(self, spans: pd.DataFrame) -> tuple[pd.DataFrame, _Extent | None]:
-        events = self.events().select("asset_id", "event_type", F.unix_micros("started_at").alias("began"))
-        began = event_times(events.toPandas(), self.plan) if self.plan.events else {}
-        pieces = window_pieces(spans, life_starts(self.life_rows), began, self.plan)
+        pieces = window_pieces(spans, self.plan)
         seen_before = self.plan.longest_lookback + self.plan.baseline_cells
         first, last = pieces["first_end"], pieces["last_end"]
         return pieces, _extent(pieces.assign(rows=last - first + (1 + seen_before), first=first, last=last))
+
+    def _with_times(self, pieces: pd.DataFrame) -> pd.DataFrame:
+        """A row an event that is counted comes to the driver."""
+        kinds = [EVENTS[event] for event in self.plan.events]
+        counted = self.events().where(F.col("event_type").isin(*kinds))
+        began = counted.select("asset_id", "event_type", F.unix_micros("started_at").alias("began"))
+        times = event_times(began.toPandas(), self.plan) if kinds else {}
+        return with_times(pieces, life_starts(self.life_rows), times, self.plan)
 
     def _labelling(self) -> Kernel:
         lives = lives_by_turbine(self.life_rows.to_dict("records"))

@@ -22,8 +22,6 @@ from turbine_health.transforms.kernels import Booleans, Floats, Integers
 from turbine_health.transforms.packs import packing, unpacked
 from turbine_health.transforms.slicing import MICROSECONDS, Kernel, group_starts, in_chunks, in_order
 
-SECONDS_PER_DAY = 86_400
-
 
 def reading_columns(signals: Sequence[str]) -> list[str]:
     """Columns of silver.sensor_readings that cells are made of."""

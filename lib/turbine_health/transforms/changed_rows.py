@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from turbine_health.errors import DataError
 from turbine_health.feature_tables import PLACE
 from turbine_health.transforms.kernels import Booleans, Integers
 from turbine_health.transforms.packs import packing, unpacked
@@ -92,7 +93,12 @@ def _same_keys(now: pa.Table, old: pa.Table, keys: Sequence[str]) -> tuple[Integ
     codes, at = codes[order], at[order]
     is_pair = (codes[1:] == codes[:-1]) & (at[1:] == at[:-1])
     # Of rows that are equal, `lexsort` leaves the new one first.
-    return order[:-1][is_pair], order[1:][is_pair] - len(now)
+    mine, theirs = order[:-1][is_pair], order[1:][is_pair]
+    twice = np.flatnonzero((mine >= len(now)) | (theirs < len(now)))
+    if twice.size:
+        key = f"{names[int(theirs[twice[0]])]} at {at[1:][is_pair][twice[0]]} µs"
+        raise DataError("two rows have one key", where=key, hint="build everything anew in another storage.root")
+    return mine, theirs - len(now)
 
 
 def _equal(mine: pa.ChunkedArray, theirs: pa.ChunkedArray) -> Booleans:

@@ -67,6 +67,11 @@ class FeaturePlan:
         return list(dict.fromkeys(feature.signal for feature in self.features if feature.signal in EVENTS))
 
     @property
+    def longest_count_hours(self) -> int:
+        """How far back events are counted; 0 where none is."""
+        return max((feature.lookback_hours or 0 for feature in self.features if feature.signal in EVENTS), default=0)
+
+    @property
     def longest_lookback(self) -> int:
         """In cells: how far back a window can see."""
         return self.cells_in(self.lookback_hours[-1])

@@ -90,7 +90,7 @@ def example_slices(
             end = windows["window_end"].cast(pa.int64()).to_numpy()
             first, last = (windows[name].to_numpy() for name in ("first_end", "last_end"))
             wanted = windows.filter(pa.array((first * step <= end) & (end <= last * step)))
-            yield from label(iter(wanted.select(columns.names).cast(columns).combine_chunks().to_batches()))
+            yield from label(iter(wanted.select(columns.names).combine_chunks().to_batches()))
 
     return rows.select(*of_pack), build
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from pyspark.sql.types import ArrayType, LongType, StringType, StructField, Stru
 
 from turbine_health.feature_tables import cell_column
 from turbine_health.transforms.cells import floats, nullable
-from turbine_health.transforms.features import EVENTS, FeaturePlan, Slice, event_counts, window_values
+from turbine_health.transforms.features import EVENTS, SECONDS_PER_HOUR, FeaturePlan, Slice, event_counts, window_values
 from turbine_health.transforms.kernels import Cells, Floats, Integers
 from turbine_health.transforms.packs import packing, unpacked
 from turbine_health.transforms.slicing import MICROSECONDS, Kernel, group_starts, in_chunks, in_order
@@ -82,7 +83,7 @@ def window_slices(packs: DataFrame, needed: DataFrame, pieces: DataFrame, plan: 
     Args:
         packs: By `cell_packs`, of gold.signal_cells, at least those of the blocks in `needed`.
         needed: By `needed_cells`.
-        pieces: By `window_pieces`.
+        pieces: By `with_times`.
         plan: What to compute.
 
     Returns:
@@ -94,45 +95,61 @@ def window_slices(packs: DataFrame, needed: DataFrame, pieces: DataFrame, plan: 
     return carried.unionByName(pieces, allowMissingColumns=True), _window_kernel(plan)
 
 
-def window_pieces(
-    spans: pd.DataFrame,
-    starts: Mapping[str, list[int]],
-    began: Mapping[str, Mapping[str, list[int]]],
-    plan: FeaturePlan,
-) -> pd.DataFrame:
+def window_pieces(spans: pd.DataFrame, plan: FeaturePlan) -> pd.DataFrame:
     """The windows that are wanted of each turbine and chunk; one that several spans ask for is built once.
 
     Grain: one row per `asset_id` and `chunk`.
 
     Args:
         spans: `asset_id`, `first_end`, `last_end` (absolute indices, both included).
-        starts: By `life_starts`.
-        began: By `event_times`.
         plan: What to compute.
 
     Returns:
-        `asset_id`, `chunk`, `first_end`, `last_end`; `life_starts` and a column for each event, None where none is known.
+        Columns of `WANTED_ENDS`.
     """
     cut = in_chunks(spans, "first_end", "last_end", plan.chunk_cells).groupby(["asset_id", "chunk"])
     pieces: pd.DataFrame = cut.agg({"first_end": "min", "last_end": "max"}).reset_index()
-    times = {"life_starts": starts, **{name: began[event] for event, name in _began_columns(plan).items()}}
-    for name, of_turbine in times.items():
-        pieces[name] = pieces["asset_id"].map(of_turbine.get)
     return pieces
 
 
+def with_times(
+    pieces: pd.DataFrame, starts: Mapping[str, list[int]], began: Mapping[str, Mapping[str, list[int]]], plan: FeaturePlan
+) -> pd.DataFrame:
+    """Add what else decides the windows of a piece: columns of `piece_columns`.
+
+    Grain: as `pieces`.
+
+    Args:
+        pieces: By `window_pieces`.
+        starts: By `life_starts`.
+        began: By `event_times`; a piece gets the events that one of its windows can count.
+        plan: What to compute.
+    """
+    timed: pd.DataFrame = pieces.assign(life_starts=pieces["asset_id"].map(starts.get))
+    step = plan.step_seconds * MICROSECONDS
+    reach = plan.longest_count_hours * SECONDS_PER_HOUR * MICROSECONDS
+    first, last = (pieces["first_end"] * step - reach).tolist(), (pieces["last_end"] * step).tolist()
+    for event, name in _began_columns(plan).items():
+        known = [began[event].get(asset_id, []) for asset_id in pieces["asset_id"]]
+        counted = [
+            times[bisect_left(times, since) : bisect_left(times, until)]
+            for times, since, until in zip(known, first, last, strict=True)
+        ]
+        timed[name] = pd.Series(counted, index=timed.index, dtype=object)
+    return timed
+
+
 def piece_columns(plan: FeaturePlan) -> StructType:
-    """Of `window_pieces`."""
-    numbers = [StructField(name, LongType()) for name in ("chunk", "first_end", "last_end")]
-    times = [StructField(name, ArrayType(LongType())) for name in ("life_starts", *_began_columns(plan).values())]
-    return StructType([StructField("asset_id", StringType()), *numbers, *times])
+    """Of `with_times`."""
+    times = ("life_starts", *_began_columns(plan).values())
+    return StructType([*WANTED_ENDS, *(StructField(name, ArrayType(LongType())) for name in times)])
 
 
 def needed_cells(pieces: pd.DataFrame, plan: FeaturePlan) -> pd.DataFrame:
     """Ranges of cells that each piece has to hold, for each block of cells that they touch: columns of `NEEDED`.
 
     Args:
-        pieces: By `window_pieces`.
+        pieces: By `with_times`.
         plan: What to compute.
     """
     step = plan.step_seconds * MICROSECONDS
@@ -243,6 +260,11 @@ class _Rows:
         return Slice(cells=Cells(first=first, count=count, **filled, **unused), **own)
 
 
+# Windows that are wanted of a turbine in a chunk.
+WANTED_ENDS = StructType([
+    StructField("asset_id", StringType()),
+    *(StructField(name, LongType()) for name in ("chunk", "first_end", "last_end")),
+])  # fmt: skip
 # Cells that a piece has to hold, block by block.
 NEEDED = StructType([
     StructField("asset_id", StringType()),
