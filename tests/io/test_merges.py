@@ -60,6 +60,12 @@ def in_row_groups(store: TableStore) -> None:
         store.spark.conf.unset("parquet.block.size")
 
 
+def slowly(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Long enough for a rival to write meanwhile."""
+    time.sleep(8)
+    yield from unchanged(batches)
+
+
 def merged(store: TableStore, rows: DataFrame, kernel: Kernel = unchanged) -> WriteResult:
     """One slice of all `rows`, compared with those before as builds of features do."""
     first, last = rows.selectExpr("min(window_end)", "max(window_end)").collect()[0]
@@ -149,10 +155,6 @@ def test_history_says_what_a_merge_did(store: TableStore) -> None:
 def test_a_rival_that_changed_the_same_rows_meanwhile_is_not_wiped_out(store: TableStore) -> None:
     in_files(store)
 
-    def slowly(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        time.sleep(8)
-        yield from unchanged(batches)
-
     rival = windows(store.spark, 400, 410, factor=9.0)
     timer = Timer(1.0, lambda: store.merge(rival, WINDOWS))
     timer.start()
@@ -167,10 +169,6 @@ def test_of_two_runs_that_add_the_same_rows_one_wins(store: TableStore, rows_bef
     store.create(WINDOWS)
     if rows_before:
         in_files(store)
-
-    def slowly(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        time.sleep(8)
-        yield from unchanged(batches)
 
     new = windows(store.spark, rows_before, rows_before + 10)
     timer = Timer(1.0, lambda: merged(store, new))

@@ -17,7 +17,7 @@ from turbine_health.transforms.features import feature_plan
 from turbine_health.transforms.labels import to_life_rows
 from turbine_health.transforms.packs import PACKS
 from turbine_health.transforms.quality import as_array
-from turbine_health.transforms.slicing import PIECES, Slicing, counting
+from turbine_health.transforms.slicing import PIECES, Slicing, counting, one_a_chunk
 from turbine_health.transforms.spans import to_cell_spans, to_window_spans
 from turbine_health.transforms.windows import (
     NEEDED,
@@ -26,7 +26,6 @@ from turbine_health.transforms.windows import (
     life_starts,
     needed_cells,
     piece_columns,
-    window_pieces,
     window_slices,
     with_times,
 )
@@ -71,7 +70,7 @@ def built(spark: SparkSession, futures: dict[str, tuple[list, list]]) -> DataFra
     known = cells.select("asset_id", "cell_start").mapInArrow(count, PIECES).transform(to_cell_spans)
     spans = to_window_spans(known, known, plan.longest_lookback).toPandas()
     born = lives(spark, *((asset, START, "2024-02-01") for asset in futures)).transform(to_life_rows).toPandas()
-    pieces = with_times(window_pieces(spans, plan), life_starts(born), {}, plan)
+    pieces = with_times(one_a_chunk(spans, "first_end", "last_end", plan.chunk_cells), life_starts(born), {}, plan)
     needed = needed_cells(pieces, plan)
     pack = cell_packs(plan, int(needed["first_cell"].min()), int(needed["last_cell"].max()))
     packs = cells.select(cell_columns(plan)).mapInArrow(pack, PACKS)

@@ -23,8 +23,7 @@ from turbine_health.models.scoring import (
 )
 from turbine_health.models.serving import ClassifierServing, RegressorServing
 from turbine_health.settings import Settings
-
-MICROSECONDS_PER_DAY = 86_400 * 1_000_000
+from turbine_health.transforms.label_kernel import MICROSECONDS_PER_DAY
 
 
 @dataclass(frozen=True)

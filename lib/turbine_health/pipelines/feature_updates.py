@@ -24,13 +24,13 @@ from turbine_health.io.near import Near
 from turbine_health.pipelines.failure_records import unrecorded_turbines
 from turbine_health.settings import Settings
 from turbine_health.tables import ASSET_EVENTS, ASSET_LIVES, Table, sensor_readings, training_examples, window_features
-from turbine_health.transforms.cells import WANTED, cell_slices, reading_columns, reading_packs, wanted_cells
+from turbine_health.transforms.cells import WANTED, cell_slices, reading_columns, reading_packs
 from turbine_health.transforms.changed_rows import only_changed, row_packs
 from turbine_health.transforms.features import EVENTS, feature_plan
 from turbine_health.transforms.label_kernel import labelling, lives_by_turbine
 from turbine_health.transforms.labels import example_slices, to_life_rows
 from turbine_health.transforms.packs import PACKS
-from turbine_health.transforms.slicing import PIECES, Kernel, Slicing, counting, fewest_shares, slice_sizes
+from turbine_health.transforms.slicing import PIECES, Kernel, Slicing, counting, fewest_shares, one_a_chunk, slice_sizes
 from turbine_health.transforms.spans import to_cell_spans
 from turbine_health.transforms.windows import (
     NEEDED,
@@ -41,7 +41,6 @@ from turbine_health.transforms.windows import (
     life_starts,
     needed_cells,
     piece_columns,
-    window_pieces,
     window_slices,
     with_times,
 )
@@ -101,7 +100,7 @@ class FeatureUpdates:
 
     def update_cells(self, ranges: DataFrame) -> WriteResult:
         """The cells of `ranges` (`asset_id`, `first_cell`, `last_cell`) that are new or other than before."""
-        wanted = wanted_cells(ranges.toPandas(), self.plan.chunk_cells)
+        wanted = one_a_chunk(ranges.toPandas(), "first_cell", "last_cell", self.plan.chunk_cells)
         step = self.settings.features.step_minutes
         most = math.ceil(step / min((source.sampling_minutes for source in self.settings.sources), default=step))
         first, last = wanted["first_cell"], wanted["last_cell"]
@@ -182,7 +181,7 @@ class FeatureUpdates:
         return row_packs(table.keys[1], self._chunk_seconds, pieces["asset_id"].unique().tolist(), *times)
 
     def _window_pieces(self, spans: pd.DataFrame) -> tuple[pd.DataFrame, _Extent | None]:
-        pieces = window_pieces(spans, self.plan)
+        pieces = one_a_chunk(spans, "first_end", "last_end", self.plan.chunk_cells)
         seen_before = self.plan.longest_lookback + self.plan.baseline_cells
         first, last = pieces["first_end"], pieces["last_end"]
         return pieces, _extent(pieces.assign(rows=last - first + (1 + seen_before), first=first, last=last))

@@ -10,17 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from turbine_health.feature_tables import cell_column
 from turbine_health.transforms.flags import flagged_at_once
 from turbine_health.transforms.kernels import Booleans, Floats, Integers
 from turbine_health.transforms.packs import packing, unpacked
-from turbine_health.transforms.slicing import MICROSECONDS, Kernel, group_starts, in_chunks, in_order
+from turbine_health.transforms.slicing import MICROSECONDS, Kernel, group_starts, in_order, of_turbine
 
 
 def reading_columns(signals: Sequence[str]) -> list[str]:
@@ -68,8 +66,8 @@ def cell_slices(
         packs: By `reading_packs`; `asset_id` and `event_time` are the key of readings.
         signals: Columns to summarise.
         step_minutes: Length of a cell; cells start at multiples of it since 1970 (UTC).
-        wanted: `asset_id`, `chunk`, `first_cell`, `last_cell` (absolute indices, both included), a row a slice: of other
-            cells nothing is made. None: all cells.
+        wanted: Columns of `WANTED` (absolute indices, both included), a row a turbine and chunk: of other cells nothing is
+            made. None: all cells.
 
     Returns:
         Rows with `asset_id` and `chunk` for `Slicing.exchanged`, and for what that gives the kernel, which makes columns of
@@ -93,23 +91,6 @@ def cell_slices(
     return rows, summarise
 
 
-def wanted_cells(ranges: pd.DataFrame, chunk_cells: int) -> pd.DataFrame:
-    """The cells that are to be made of each turbine and chunk, those between two ranges among them.
-
-    Grain: one row per `asset_id` and `chunk`.
-
-    Args:
-        ranges: `asset_id`, `first_cell`, `last_cell` (absolute indices, both included).
-        chunk_cells: Length of a chunk.
-
-    Returns:
-        `asset_id`, `chunk`, `first_cell`, `last_cell`.
-    """
-    pieces = in_chunks(ranges, "first_cell", "last_cell", chunk_cells).groupby(["asset_id", "chunk"])
-    wanted: pd.DataFrame = pieces.agg({"first_cell": "min", "last_cell": "max"}).reset_index()
-    return wanted
-
-
 def _wanted(readings: pa.Table, step: int) -> pa.Table:
     """Those in the cells that their slice is to make."""
     if "first_cell" not in readings.schema.names:
@@ -120,10 +101,7 @@ def _wanted(readings: pa.Table, step: int) -> pa.Table:
 
 
 # Cells that are to be made, slice by slice.
-WANTED = StructType([
-    StructField("asset_id", StringType()),
-    *(StructField(name, LongType()) for name in ("chunk", "first_cell", "last_cell")),
-])  # fmt: skip
+WANTED = of_turbine("chunk", "first_cell", "last_cell")
 _OF_READING = (("at", pa.int64()), ("is_flagged", pa.bool_()), ("expected_readings", pa.float64()))
 
 

@@ -18,10 +18,15 @@ from turbine_health.transforms.kernels import Integers
 
 # Makes rows of the slice that a worker holds.
 Kernel = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
+
+def of_turbine(*numbers: str) -> StructType:
+    """`asset_id`, and columns of whole numbers."""
+    return StructType([StructField("asset_id", StringType()), *(StructField(name, LongType()) for name in numbers)])
+
+
 # What a turbine has in a chunk; `first` and `last` are absolute indices of cells or window ends.
-PIECES = StructType([
-    StructField("asset_id", StringType()), *(StructField(name, LongType()) for name in ("chunk", "rows", "first", "last"))
-])  # fmt: skip
+PIECES = of_turbine("chunk", "rows", "first", "last")
 # Numbers of shares that are tried; with the last, a slice is a turbine or two of ten thousand.
 POSSIBLE_SHARES = tuple(2**power for power in range(14))
 
@@ -111,6 +116,25 @@ def in_chunks(spans: pd.DataFrame, first: str, last: str, length: int) -> pd.Dat
     bounds = {first: np.maximum(cut[first], start), last: np.minimum(cut[last], start + (length - 1))}
     pieces: pd.DataFrame = cut.assign(chunk=chunk, **bounds)
     return pieces
+
+
+def one_a_chunk(spans: pd.DataFrame, first: str, last: str, length: int) -> pd.DataFrame:
+    """Cut spans at the borders of chunks, and join those of a turbine in one chunk; what lies between them goes along.
+
+    Grain: one row per `asset_id` and `chunk`.
+
+    Args:
+        spans: `asset_id`, `first` and `last`.
+        first: See `in_chunks`, as for the others.
+        last: See there.
+        length: See there.
+
+    Returns:
+        `asset_id`, `chunk`, `first`, `last`.
+    """
+    pieces = in_chunks(spans, first, last, length).groupby(["asset_id", "chunk"])
+    joined: pd.DataFrame = pieces.agg({first: "min", last: "max"}).reset_index()
+    return joined
 
 
 def slice_sizes(pieces: pd.DataFrame) -> dict[int, int]:

@@ -11,14 +11,14 @@ import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, LongType, StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, LongType, StructField, StructType
 
 from turbine_health.feature_tables import cell_column
 from turbine_health.transforms.cells import floats, nullable
 from turbine_health.transforms.features import EVENTS, SECONDS_PER_HOUR, FeaturePlan, Slice, event_counts, window_values
 from turbine_health.transforms.kernels import Cells, Floats, Integers
 from turbine_health.transforms.packs import packing, unpacked
-from turbine_health.transforms.slicing import MICROSECONDS, Kernel, group_starts, in_chunks, in_order
+from turbine_health.transforms.slicing import MICROSECONDS, Kernel, group_starts, in_chunks, in_order, of_turbine
 
 
 def life_starts(lives: pd.DataFrame) -> dict[str, list[int]]:
@@ -95,23 +95,6 @@ def window_slices(packs: DataFrame, needed: DataFrame, pieces: DataFrame, plan: 
     return carried.unionByName(pieces, allowMissingColumns=True), _window_kernel(plan)
 
 
-def window_pieces(spans: pd.DataFrame, plan: FeaturePlan) -> pd.DataFrame:
-    """The windows that are wanted of each turbine and chunk; one that several spans ask for is built once.
-
-    Grain: one row per `asset_id` and `chunk`.
-
-    Args:
-        spans: `asset_id`, `first_end`, `last_end` (absolute indices, both included).
-        plan: What to compute.
-
-    Returns:
-        Columns of `WANTED_ENDS`.
-    """
-    cut = in_chunks(spans, "first_end", "last_end", plan.chunk_cells).groupby(["asset_id", "chunk"])
-    pieces: pd.DataFrame = cut.agg({"first_end": "min", "last_end": "max"}).reset_index()
-    return pieces
-
-
 def with_times(
     pieces: pd.DataFrame, starts: Mapping[str, list[int]], began: Mapping[str, Mapping[str, list[int]]], plan: FeaturePlan
 ) -> pd.DataFrame:
@@ -120,7 +103,7 @@ def with_times(
     Grain: as `pieces`.
 
     Args:
-        pieces: By `window_pieces`.
+        pieces: Columns of `WANTED_ENDS`, a row a turbine and chunk.
         starts: By `life_starts`.
         began: By `event_times`; a piece gets the events that one of its windows can count.
         plan: What to compute.
@@ -261,15 +244,9 @@ class _Rows:
 
 
 # Windows that are wanted of a turbine in a chunk.
-WANTED_ENDS = StructType([
-    StructField("asset_id", StringType()),
-    *(StructField(name, LongType()) for name in ("chunk", "first_end", "last_end")),
-])  # fmt: skip
+WANTED_ENDS = of_turbine("chunk", "first_end", "last_end")
 # Cells that a piece has to hold, block by block.
-NEEDED = StructType([
-    StructField("asset_id", StringType()),
-    *(StructField(name, LongType()) for name in ("chunk", "block", "first_cell", "last_cell")),
-])  # fmt: skip
+NEEDED = of_turbine("chunk", "block", "first_cell", "last_cell")
 _OF_PACK = [*NEEDED.names, "pack"]
 # Part of a cell → field of `Cells`, and what an empty cell holds there.
 _OF_SIGNALS = {
