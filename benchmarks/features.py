@@ -49,7 +49,7 @@ from turbine_health.pipelines.features import build_features
 from turbine_health.settings import Settings, StorageSettings
 from turbine_health.tables import Table, training_examples, window_features
 from turbine_health.transforms.features import feature_plan
-from turbine_health.transforms.spans import to_window_spans
+from turbine_health.transforms.spans import all_windows
 
 # What runs without further words: on the fleets, only those that can end.
 USUAL_RIVALS = {
@@ -105,8 +105,7 @@ def _ours(store: TableStore) -> None:
     """Delta in, Delta out: cells and windows as `build_features` writes them."""
     updates = FeatureUpdates(store, settings_for_benchmark())
     updates.replace_cells()
-    known = updates.known_cells()
-    updates.replace_windows(to_window_spans(known, known, updates.plan.longest_lookback).toPandas())
+    updates.replace_windows(all_windows(updates.known_cells()))
 
 
 def compare(work: Path, load: str) -> None:

@@ -29,7 +29,7 @@ from turbine_health.tables import (
     window_features,
 )
 from turbine_health.transforms.features import feature_plan
-from turbine_health.transforms.spans import to_window_spans
+from turbine_health.transforms.spans import all_windows
 
 SIGNALS = ("active_power_kw", "bearing_temp_c")
 START = "2024-01-01"
@@ -139,7 +139,7 @@ def grown(spark, readings, tmp_path_factory) -> Grown:
     take_in(store, rest, running_until(spark, DAYS))
     cell = (F.unix_seconds("event_time") / 3600).cast("long")
     span = F.min(cell).alias("first_cell"), F.max(cell).alias("last_cell")
-    FeatureUpdates(store, PLANT).update_cells(rest.where("asset_id = 'T01'").groupBy("asset_id").agg(*span))
+    FeatureUpdates(store, PLANT).update_cells(rest.where("asset_id = 'T01'").groupBy("asset_id").agg(*span).toPandas())
     build_features(store, PLANT)
     take_in(store, readings.where(is_late_file), running_until(spark, DAYS))
     return Grown(store, after_late_day=build_features(store, PLANT))
@@ -233,8 +233,7 @@ def test_a_changed_event_log_counts_anew_from_the_change_on_as_one_build_would(s
     assert (summary.kind, summary.cells, summary.windows) == ("incremental", 0, 2)
     grown = contents(store, counting)
     updates = FeatureUpdates(store, counting)
-    known = updates.known_cells()
-    updates.replace_windows(to_window_spans(known, known, updates.plan.longest_lookback).toPandas())
+    updates.replace_windows(all_windows(updates.known_cells()))
     assert contents(store, counting) == grown
     windows = store.read(gold_tables(counting)[1]).where("asset_id = 'T01'").orderBy("window_end").collect()
     assert [row["failures__count_48h"] for row in windows] == [0.0] * 9 + [1.0] * 7

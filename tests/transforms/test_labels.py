@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from builders import lives, utc, windows
-from pyspark.sql import functions as F
 
 from turbine_health.settings import LabelSettings
-from turbine_health.transforms.labels import to_changed_lives, to_training_examples
+from turbine_health.transforms.labels import changed_lives, to_life_rows, to_training_examples
+from turbine_health.transforms.spans import ENDLESS
 
 LABELS = LabelSettings(horizon_days=7, recovering_hours=24)
 
@@ -84,26 +84,41 @@ def test_after_the_cycle_c_of_an_engine_that_runs_to_failure_last_minus_c_days_a
     assert rows[-1]["label_status"] == "down"
 
 
-def changed(spark, before, after):
-    rows = to_changed_lives(lives(spark, *before), lives(spark, *after), LABELS).collect()
-    return {(row["asset_id"], row["changed_from"].replace(tzinfo=utc("2024-01-01").tzinfo), row["is_recut"]) for row in rows}
+def changed(spark, before, after, unrecorded=()):
+    was, now = (lives(spark, *rows).transform(to_life_rows).toPandas() for rows in (before, after))
+    return set(changed_lives(was, now, LABELS, unrecorded).itertuples(index=False, name=None))
 
 
-def test_a_life_that_went_on_may_change_labels_one_horizon_before_its_former_end(spark):
-    assert changed(spark, [("T07", "2024-01-01", "2024-02-01")], [("T07", "2024-01-01", "2024-02-02")]) == {
-        ("T07", utc("2024-01-25"), False)
-    }
+def micros(day):
+    return int(utc(day).timestamp()) * 1_000_000
+
+
+WENT_ON = [("T07", "2024-01-01", "2024-02-01")], [("T07", "2024-01-01", "2024-02-02")]
+
+
+def test_a_life_that_went_on_changes_the_labels_one_horizon_before_its_end(spark):
+    expected = {("T07", micros("2024-01-25"), micros("2024-01-26"), False)}
+    assert changed(spark, *WENT_ON) == expected
+    # Also where the records end earlier than before.
+    assert changed(spark, *reversed(WENT_ON)) == expected
+
+
+def test_of_a_turbine_whose_failures_nobody_writes_down_a_life_that_went_on_changes_nothing(spark):
+    assert changed(spark, *WENT_ON, unrecorded=["T07"]) == set()
 
 
 def test_a_failure_changes_the_labels_of_its_whole_life(spark):
     before = [("T07", "2024-01-01", "2024-02-01")]
     after = [("T07", "2024-01-01", "2024-02-01", "gearbox"), ("T07", "2024-02-03", "2024-02-04")]
-    assert changed(spark, before, after) == {("T07", utc("2024-01-01"), False), ("T07", utc("2024-02-03"), True)}
+    assert changed(spark, before, after, unrecorded=["T07"]) == {
+        ("T07", micros("2024-01-01"), ENDLESS, False),
+        ("T07", micros("2024-02-03"), ENDLESS, True),
+    }
 
 
 def test_lives_that_stayed_as_they_were_change_nothing(spark):
     same = [("T07", "2024-01-01", "2024-02-01"), ("T08", "2024-01-01", "2024-02-01", "pitch")]
-    assert to_changed_lives(lives(spark, *same), lives(spark, *same), LABELS).where(F.lit(True)).isEmpty()
+    assert changed(spark, same, same) == set()
 
 
 def test_a_turbine_whose_failures_nobody_writes_down_has_no_label(spark):

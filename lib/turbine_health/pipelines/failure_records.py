@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+import pandas as pd
 from pyspark.sql import functions as F
 
 from turbine_health.io.delta import TableStore
@@ -11,18 +11,18 @@ from turbine_health.sources import NoFailures
 from turbine_health.tables import ASSET_LIVES, sensor_readings
 
 
-def unrecorded_turbines(store: TableStore, settings: Settings, lives: DataFrame | None = None) -> tuple[str, ...]:
+def unrecorded_turbines(store: TableStore, settings: Settings, lives: pd.DataFrame | None = None) -> tuple[str, ...]:
     """Turbines all of whose readings come from sources of `failures: {kind: none}`, and of which no failure is known.
 
-    `lives` are silver.asset_lives where the caller has them already.
+    `lives` are `asset_id` and `ended_in_failure` of silver.asset_lives where the caller has them already.
     """
     silent = [source.name for source in settings.sources if isinstance(source.failures, NoFailures)]
     if not silent:
         return ()
-    lives = store.read(ASSET_LIVES) if lives is None else lives
-    turbines = lives.groupBy("asset_id").agg(F.bool_or("ended_in_failure").alias("has_failed")).where(~F.col("has_failed"))
+    lives = store.read(ASSET_LIVES).select("asset_id", "ended_in_failure").toPandas() if lives is None else lives
+    turbines = set(lives["asset_id"]) - set(lives["asset_id"][lives["ended_in_failure"]])
     if len(silent) < len(settings.sources):
         is_recorded = ~F.col("_source").isin(*silent)
         recorded = store.read(sensor_readings(settings.signal_names)).where(is_recorded).select("asset_id").distinct()
-        turbines = turbines.join(F.broadcast(recorded), on="asset_id", how="left_anti")
-    return tuple(sorted(row["asset_id"] for row in turbines.select("asset_id").collect()))
+        turbines -= {row["asset_id"] for row in recorded.collect()}
+    return tuple(sorted(turbines))

@@ -18,7 +18,7 @@ from pyspark.sql.types import StructType
 from turbine_health.errors import DataError
 from turbine_health.feature_tables import signal_cells
 from turbine_health.io.delta import TableStore, WriteResult
-from turbine_health.io.local_rows import local_rows, local_table
+from turbine_health.io.local_rows import local_table
 from turbine_health.io.merges import MergeByKernel
 from turbine_health.io.near import Near
 from turbine_health.pipelines.failure_records import unrecorded_turbines
@@ -31,7 +31,7 @@ from turbine_health.transforms.label_kernel import labelling, lives_by_turbine
 from turbine_health.transforms.labels import example_slices, to_life_rows
 from turbine_health.transforms.packs import PACKS
 from turbine_health.transforms.slicing import PIECES, Kernel, Slicing, counting, fewest_shares, one_a_chunk, slice_sizes
-from turbine_health.transforms.spans import to_cell_spans
+from turbine_health.transforms.spans import cell_spans
 from turbine_health.transforms.windows import (
     NEEDED,
     WANTED_ENDS,
@@ -50,6 +50,7 @@ logger = logging.getLogger("turbine_health")
 # What one worker holds of rows at a time: 40 MB, whatever the size of the fleet and however many signals it has.
 VALUES_PER_SLICE = 5_000_000
 NOTHING = WriteResult(version=None)
+LAST_TIME = datetime(2261, 1, 1, tzinfo=timezone.utc)
 
 
 class FeatureUpdates:
@@ -64,8 +65,7 @@ class FeatureUpdates:
         self.examples = training_examples(self.plan.names)
         self.silver = sensor_readings(settings.signal_names)
         self.readings_version, self.lives_version = store.version(self.silver), store.version(ASSET_LIVES)
-        self.lives = self.settled(store.read(ASSET_LIVES, self.lives_version))
-        self.life_rows = self.lives.transform(to_life_rows).toPandas()
+        self.lives = self.lives_at(self.lives_version)
         self.unrecorded = unrecorded_turbines(store, settings, self.lives)
         self.events_version = store.version(ASSET_EVENTS) if self.plan.events else None
 
@@ -75,21 +75,24 @@ class FeatureUpdates:
             return self.store.empty(ASSET_EVENTS)
         return self.store.read(ASSET_EVENTS, self.events_version if version is None else version)
 
-    def known_cells(self) -> DataFrame:
-        """First and last cell of each turbine."""
+    def lives_at(self, version: int) -> pd.DataFrame:
+        """What of silver.asset_lives decides a label: a row a life comes to the driver."""
+        return self.store.read(ASSET_LIVES, version).transform(to_life_rows).toPandas()
+
+    def known_cells(self, since: int | None = None) -> pd.DataFrame:
+        """First and last cell of each turbine; with `since` of those alone that lie in files with a cell from it on."""
         count = counting("cell_start", self.plan.step_seconds, self.plan.chunk_cells)
-        spans = self.store.read_by_kernel(self.cells, ["asset_id", "cell_start"], count, PIECES)
-        return self.settled(spans.transform(to_cell_spans))
+        near = None if since is None else Near("cell_start", [(self._time(since), LAST_TIME)])
+        return cell_spans(
+            self.store.read_by_kernel(self.cells, ["asset_id", "cell_start"], count, PIECES, near=near).toPandas()
+        )
 
-    def settled(self, rows: DataFrame) -> DataFrame:
-        """A few rows a turbine that are asked for again and again: as part of the plans, they are computed once."""
-        return local_rows(self.store.spark, rows.collect(), rows.schema)
-
-    def cells_with_readings(self, first_cell: int, last_cell: int) -> DataFrame:
+    def cells_with_readings(self, first_cell: int, last_cell: int) -> pd.DataFrame:
         """First and last cell of each turbine's readings in a span of cells, both ends included."""
-        spans = self._counted_readings(self._near("event_time", (first_cell, last_cell))).transform(to_cell_spans)
-        first, last = F.greatest("first_cell", F.lit(first_cell)), F.least("last_cell", F.lit(last_cell))
-        return spans.select("asset_id", first.alias("first_cell"), last.alias("last_cell")).where("first_cell <= last_cell")
+        spans = cell_spans(self._counted_readings(self._near("event_time", (first_cell, last_cell))).toPandas())
+        first, last = spans["first_cell"].clip(lower=first_cell), spans["last_cell"].clip(upper=last_cell)
+        inside: pd.DataFrame = spans.assign(first_cell=first, last_cell=last)[first <= last]
+        return inside
 
     def replace_cells(self) -> WriteResult:
         """All cells, in place of what was there."""
@@ -98,9 +101,9 @@ class FeatureUpdates:
             raise DataError("there is not one reading in silver.sensor_readings", hint="run jobs/ingest.py on some logs first")
         return self._replace(self.cells, self._cell_slices(), self._slicing(extent, len(self._reading_columns)))
 
-    def update_cells(self, ranges: DataFrame) -> WriteResult:
+    def update_cells(self, ranges: pd.DataFrame) -> WriteResult:
         """The cells of `ranges` (`asset_id`, `first_cell`, `last_cell`) that are new or other than before."""
-        wanted = one_a_chunk(ranges.toPandas(), "first_cell", "last_cell", self.plan.chunk_cells)
+        wanted = one_a_chunk(ranges, "first_cell", "last_cell", self.plan.chunk_cells)
         step = self.settings.features.step_minutes
         most = math.ceil(step / min((source.sampling_minutes for source in self.settings.sources), default=step))
         first, last = wanted["first_cell"], wanted["last_cell"]
@@ -192,10 +195,10 @@ class FeatureUpdates:
         counted = self.events().where(F.col("event_type").isin(*kinds))
         began = counted.select("asset_id", "event_type", F.unix_micros("started_at").alias("began"))
         times = event_times(began.toPandas(), self.plan) if kinds else {}
-        return with_times(pieces, life_starts(self.life_rows), times, self.plan)
+        return with_times(pieces, life_starts(self.lives), times, self.plan)
 
     def _labelling(self) -> Kernel:
-        lives = lives_by_turbine(self.life_rows.to_dict("records"))
+        lives = lives_by_turbine(self.lives.to_dict("records"))
         return labelling(lives, self.settings.labels, self.unrecorded)
 
     def _local(self, rows: pd.DataFrame, schema: StructType) -> DataFrame:

@@ -11,6 +11,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+import pandas as pd
 from pyspark.sql import Row
 from pyspark.sql import functions as F
 
@@ -21,17 +22,17 @@ from turbine_health.io.local_rows import local_rows
 from turbine_health.io.short_plans import for_few_rows
 from turbine_health.pipelines.feature_updates import FeatureUpdates
 from turbine_health.settings import Settings
-from turbine_health.tables import ASSET_LIVES, CHANGED_HOURS
+from turbine_health.tables import CHANGED_HOURS
 from turbine_health.transforms.changes import (
-    to_baseline_spans,
+    baseline_spans,
+    life_spans,
     to_cell_ranges,
     to_changed_cells,
     to_changed_events,
-    to_life_spans,
 )
 from turbine_health.transforms.features import EVENTS
-from turbine_health.transforms.labels import to_changed_lives
-from turbine_health.transforms.spans import to_spans_between, to_window_spans
+from turbine_health.transforms.labels import changed_lives
+from turbine_health.transforms.spans import ENDLESS, all_windows, seeing, within_known
 
 logger = logging.getLogger("turbine_health")
 
@@ -117,32 +118,31 @@ def _build(store: TableStore, settings: Settings, start: datetime | None, end: d
 def _build_all(updates: FeatureUpdates) -> Written:
     """All cells, windows and examples, in place of what was there."""
     cells = updates.replace_cells()
-    known = updates.known_cells()
-    windows = updates.replace_windows(to_window_spans(known, known, updates.plan.longest_lookback).toPandas())
-    return cells, windows, updates.replace_examples()
+    return cells, updates.replace_windows(all_windows(updates.known_cells())), updates.replace_examples()
 
 
 def _build_changes(updates: FeatureUpdates, last: Row) -> Written:
     """Changed cells, the windows that can see one, and the examples that those or a changed life touch."""
     plan = updates.plan
     hours = updates.store.added_since(CHANGED_HOURS, last["changes_version"])
-    changed = to_changed_cells(hours, plan.step_seconds)
-    ranges = updates.settled(to_cell_ranges(changed, plan.longest_lookback))
+    ranges = to_cell_ranges(to_changed_cells(hours, plan.step_seconds), plan.longest_lookback).toPandas()
     cells = updates.update_cells(ranges)
-    known = updates.known_cells()
-    lives_before = updates.store.read(ASSET_LIVES, last["lives_version"])
-    changed_lives = updates.settled(to_changed_lives(lives_before, updates.lives, updates.settings.labels))
-    seeing = to_window_spans(ranges, known, plan.longest_lookback)
-    compared = to_baseline_spans(ranges, updates.lives, known, plan.step_seconds, plan.baseline_cells)
-    recut = to_life_spans(changed_lives.where("is_recut"), known, plan.step_seconds)
-    rebuilt = seeing.unionByName(compared).unionByName(recut)
+    before = updates.lives_at(last["lives_version"])
+    changed = changed_lives(before, updates.lives, updates.settings.labels, updates.unrecorded)
+    rebuilt = [
+        seeing(ranges, plan.longest_lookback),
+        baseline_spans(ranges, updates.lives, plan.step_seconds, plan.baseline_cells),
+        life_spans(changed[changed["is_recut"]], plan.step_seconds),
+    ]
     if updates.events_version is not None:
         counted = [EVENTS[event] for event in plan.events]
         changed_events = to_changed_events(updates.events(last["events_version"]), updates.events(), counted)
-        rebuilt = rebuilt.unionByName(to_life_spans(changed_events, known, plan.step_seconds))
-    relabelled = to_life_spans(changed_lives, known, plan.step_seconds)
-    spans = rebuilt.withColumn("is_rebuilt", F.lit(True)).unionByName(relabelled.withColumn("is_rebuilt", F.lit(False)))
-    reached = spans.toPandas()
+        rebuilt.append(life_spans(changed_events.toPandas().assign(changed_until=ENDLESS), plan.step_seconds))
+    windows = pd.concat(rebuilt)
+    spans = pd.concat([windows.assign(is_rebuilt=True), life_spans(changed, plan.step_seconds).assign(is_rebuilt=False)])
+    # Where a turbine begins counts only where windows are built anew that see no changed cell.
+    is_local = spans.size and not (windows["last_end"] == ENDLESS).any()
+    reached = within_known(spans, updates.known_cells(int(spans["first_end"].min()) - 1 if is_local else None))
     return cells, updates.update_windows(reached[reached["is_rebuilt"]]), updates.update_examples(reached)
 
 
@@ -158,7 +158,8 @@ def _build_between(updates: FeatureUpdates, start: datetime, end: datetime, last
     first_end, last_end = math.ceil(start.timestamp() / step), math.ceil(end.timestamp() / step) - 1
     seen_from = first_end - updates.plan.longest_lookback if last is not None else 0
     cells = updates.update_cells(updates.cells_with_readings(seen_from, last_end - 1))
-    spans = to_spans_between(updates.known_cells(), first_end, last_end).toPandas()
+    known = updates.known_cells()
+    spans = within_known(known[["asset_id"]].assign(first_end=first_end, last_end=last_end), known)
     return cells, updates.update_windows(spans), updates.update_examples(spans)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import pandas as pd
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from turbine_health.transforms.slicing import MICROSECONDS
-from turbine_health.transforms.spans import cell_index
+from turbine_health.transforms.spans import ENDLESS, cell_index
 
 SECONDS_PER_HOUR = 3_600
 
@@ -53,29 +55,8 @@ def to_cell_ranges(cells: DataFrame, reach: int) -> DataFrame:
     )
 
 
-def to_life_spans(changed_lives: DataFrame, known: DataFrame, step_seconds: int) -> DataFrame:
-    """Window ends that a changed life, or a changed event, may touch: all from its change on.
-
-    Grain: one row per row of `changed_lives` that has windows.
-
-    Args:
-        changed_lives: `asset_id`, `changed_from`.
-        known: `asset_id`, `last_cell`; unique by `asset_id`.
-        step_seconds: Length of a cell.
-
-    Returns:
-        `asset_id`, `first_end`, `last_end` (absolute indices, both included).
-    """
-    first_end = F.greatest(cell_index(F.col("changed_from"), step_seconds), F.col("first_cell") + 1)
-    return (
-        changed_lives.join(known, on="asset_id", how="inner")
-        .select("asset_id", first_end.alias("first_end"), (F.col("last_cell") + 1).alias("last_end"))
-        .where("first_end <= last_end")
-    )
-
-
 def to_changed_events(before: DataFrame, now: DataFrame, event_types: Sequence[str]) -> DataFrame:
-    """From when on the counts of a turbine's events changed.
+    """From when on the counts of a turbine's events changed; microseconds since 1970.
 
     Grain: one row per `asset_id` with an event of these types that is new, gone or moved.
 
@@ -90,40 +71,48 @@ def to_changed_events(before: DataFrame, now: DataFrame, event_types: Sequence[s
     columns = ("asset_id", "event_type", "started_at")
     then, since = (frame.where(F.col("event_type").isin(*event_types)).select(*columns) for frame in (before, now))
     changed = then.exceptAll(since).unionByName(since.exceptAll(then))
-    return changed.groupBy("asset_id").agg(F.min("started_at").alias("changed_from"))
+    return changed.groupBy("asset_id").agg(F.unix_micros(F.min("started_at")).alias("changed_from"))
 
 
-def to_baseline_spans(
-    ranges: DataFrame, lives: DataFrame, known: DataFrame, step_seconds: int, baseline_cells: int
-) -> DataFrame:
+def life_spans(changed: pd.DataFrame, step_seconds: int) -> pd.DataFrame:
+    """Window ends that a changed life, or a changed event, may touch.
+
+    Grain: as `changed`.
+
+    Args:
+        changed: `asset_id`, `changed_from`, `changed_until`: microseconds since 1970, or `ENDLESS`.
+        step_seconds: Length of a cell.
+
+    Returns:
+        `asset_id`, `first_end`, `last_end` (absolute indices, both included; `ENDLESS` as above).
+    """
+    step = step_seconds * MICROSECONDS
+    until = changed["changed_until"]
+    ends = {"first_end": changed["changed_from"] // step, "last_end": until.where(until == ENDLESS, until // step)}
+    spans: pd.DataFrame = changed[["asset_id"]].assign(**ends)
+    return spans
+
+
+def baseline_spans(ranges: pd.DataFrame, lives: pd.DataFrame, step_seconds: int, baseline_cells: int) -> pd.DataFrame:
     """Window ends of lives in whose baseline a cell changed: all after it.
 
     Grain: one row per changed range and life with a baseline in it.
 
     Args:
         ranges: Changed cells: `asset_id`, `first_cell`, `last_cell`.
-        lives: silver.asset_lives.
-        known: `asset_id`, `last_cell` of all cells; unique by `asset_id`.
+        lives: By `labels.to_life_rows`.
         step_seconds: Length of a cell.
         baseline_cells: Length of a baseline, from the life's start.
 
     Returns:
-        `asset_id`, `first_end`, `last_end` (absolute indices, both included).
+        `asset_id`, `first_end`, `last_end` (`ENDLESS`).
     """
-    born = cell_index(F.col("life.life_start"), step_seconds)
+    step = step_seconds * MICROSECONDS
+    both = ranges.merge(lives[["asset_id", "life_start"]], on="asset_id")
+    born = both["life_start"] // step
     # A life that starts within a cell has its baseline from the next one on (`window_values`).
-    first_whole_cell = F.ceil(F.unix_micros("life.life_start") / (step_seconds * MICROSECONDS))
-    is_in_baseline = (
-        (F.col("life.asset_id") == F.col("range.asset_id"))
-        & (F.col("range.last_cell") >= born)
-        & (F.col("range.first_cell") < first_whole_cell + baseline_cells)
-    )
-    first_changed = F.greatest(F.col("range.first_cell"), born)
-    return (
-        ranges.alias("range")
-        .join(lives.alias("life"), on=is_in_baseline, how="inner")
-        .select("range.asset_id", (first_changed + 1).alias("first_end"))
-        .join(known, on="asset_id", how="inner")
-        .select("asset_id", "first_end", (F.col("last_cell") + 1).alias("last_end"))
-        .where("first_end <= last_end")
-    )
+    first_whole_cell = -(-both["life_start"] // step)
+    is_inside = (both["last_cell"] >= born) & (both["first_cell"] < first_whole_cell + baseline_cells)
+    spans = both[["asset_id"]].assign(first_end=np.maximum(both["first_cell"], born) + 1, last_end=ENDLESS)
+    found: pd.DataFrame = spans[is_inside]
+    return found

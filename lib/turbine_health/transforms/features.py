@@ -1,9 +1,10 @@
-"""Which features there are, and their values for the windows of one turbine, in numpy."""
+"""Which features there are, and their values for the windows of turbines, in numpy."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -50,28 +51,28 @@ class FeaturePlan:
     signals: tuple[str, ...]
     features: tuple[FeatureName, ...]
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """Feature columns, in the order of the table."""
         return [str(feature) for feature in self.features]
 
-    @property
+    @cached_property
     def lookback_hours(self) -> list[int]:
         """Every look-back over readings that some feature uses, shortest first."""
         of_readings = (feature for feature in self.features if feature.signal not in EVENTS)
         return sorted({feature.lookback_hours for feature in of_readings if feature.lookback_hours})
 
-    @property
+    @cached_property
     def events(self) -> list[str]:
         """What is counted in `silver.asset_events`: keys of `EVENTS`."""
         return list(dict.fromkeys(feature.signal for feature in self.features if feature.signal in EVENTS))
 
-    @property
+    @cached_property
     def longest_count_hours(self) -> int:
         """How far back events are counted; 0 where none is."""
         return max((feature.lookback_hours or 0 for feature in self.features if feature.signal in EVENTS), default=0)
 
-    @property
+    @cached_property
     def longest_lookback(self) -> int:
         """In cells: how far back a window can see."""
         return self.cells_in(self.lookback_hours[-1])
@@ -80,12 +81,12 @@ class FeaturePlan:
         """Length of so many hours, in cells."""
         return hours * SECONDS_PER_HOUR // self.step_seconds
 
-    @property
+    @cached_property
     def block_cells(self) -> int:
         """Cells that are carried together to the chunks that see them."""
         return min(self.chunk_cells, self.longest_lookback)
 
-    @property
+    @cached_property
     def cell_parts(self) -> list[str]:
         """Parts of a cell that some feature needs, beside the count."""
         used = {name for hours in self.lookback_hours for name in self.statistics(hours)}
@@ -139,9 +140,10 @@ def feature_plan(settings: FeatureSettings, signals: Sequence[str]) -> FeaturePl
 
 @dataclass(frozen=True)
 class Slice:
-    """Cells of one turbine without gaps. The arrays beside `cells` have one row, the turbine's.
+    """Cells of some turbines without gaps, from the same one on. The arrays beside `cells` have a row a turbine.
 
-    `last_usable` is in seconds since 1970; it and `expected` mean nothing where `usable` is 0.
+    Rows of `cells` are signals, turbine by turbine. `last_usable` is in seconds since 1970; it and `expected` mean nothing
+    where `usable` is 0.
     """
 
     cells: Cells
@@ -159,38 +161,62 @@ class CellRows(Protocol):
         """The cells with absolute index in [first, stop); empty where there is no row."""
 
 
-def window_values(rows: CellRows, ends: Integers, life_starts: Floats, plan: FeaturePlan) -> dict[str, Floats]:
-    """Features, coverage and freshness of one turbine's windows.
+@dataclass(frozen=True)
+class Stretch:
+    """Windows of a turbine that lie in one life, as places in its window ends, and the first cell that they see."""
+
+    windows: slice
+    first_cell: int
+
+
+def stretches(ends: Integers, life_starts: Floats, plan: FeaturePlan) -> dict[int, Stretch]:
+    """Cut a turbine's windows by its lives: place of the life → its windows.
 
     No window reaches over the start of a life. The first life as a rule starts with the first reading, so its
     cell counts; of later ones a cell that mixes standstill and new life belongs to neither. Windows before the
-    first life belong to none: nothing cuts them, and they have no age and no baseline.
+    first life belong to none (-1): nothing cuts them, and they have no age and no baseline.
 
     Args:
-        rows: Cells from the longest look-back before the first window to the last window's end, and the
-            baseline's of the life that the first window lies in.
         ends: Ascending window ends, as absolute cell indices.
         life_starts: Ascending, seconds since 1970; empty where no life is known.
         plan: What to compute.
+    """
+    cuts = _cuts(life_starts, plan)
+    life_of_end = np.searchsorted(cuts, ends, side="right") - 1
+    found = {}
+    for life in np.unique(life_of_end).tolist():
+        first, stop = np.searchsorted(life_of_end, (life, life + 1)).tolist()
+        seen_from = int(ends[first]) - plan.longest_lookback
+        found[life] = Stretch(slice(first, stop), seen_from if life == _NO_LIFE else max(seen_from, int(cuts[life])))
+    return found
+
+
+def window_values(
+    rows: Sequence[CellRows], ends: Integers, life_starts: Sequence[Floats], plan: FeaturePlan
+) -> dict[str, Floats]:
+    """Features, coverage and freshness of the windows of turbines whose lives cut them alike.
+
+    Args:
+        rows: Of each turbine, cells from the longest look-back before the first window to the last window's end, and the
+            baseline's of the life that the first window lies in.
+        ends: Ascending window ends, as absolute cell indices.
+        life_starts: Of each turbine, see `stretches`; those have the same windows and first cells.
+        plan: What to compute.
 
     Returns:
-        One array a column, as long as `ends`; NaN where a value is not defined.
+        One array a column, turbines × windows; NaN where a value is not defined.
     """
-    exact = life_starts / plan.step_seconds
-    cuts = np.concatenate([np.floor(exact[:1]), np.ceil(exact[1:])]).astype(np.int64)
-    life_of_end = np.searchsorted(cuts, ends, side="right") - 1
     parts = []
-    for life in np.unique(life_of_end):
-        of_life = ends[life_of_end == life]
-        is_known = life != _NO_LIFE
-        seen_from = int(of_life[0]) - plan.longest_lookback
-        first = max(seen_from, int(cuts[life])) if is_known else seen_from
-        held = rows.laid_out(first, max(int(of_life[-1]), first + 1))
-        has_baseline = is_known and plan.baseline_cells
-        baseline = rows.laid_out(int(cuts[life]), int(cuts[life]) + plan.baseline_cells).cells if has_baseline else None
-        parts.append(_values_in_life(held, of_life, baseline, float(life_starts[life]) if is_known else np.nan, plan))
-    values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if len(parts) > 1 else parts[0]
-    everything = rows.laid_out(int(ends[0]) - plan.longest_lookback, int(ends[-1]))
+    for of_each in zip(*(stretches(ends, starts, plan).items() for starts in life_starts), strict=True):
+        stretch, lives = of_each[0][1], [life for life, _ in of_each]
+        of_life, first = ends[stretch.windows], stretch.first_cell
+        held = _stacked([each.laid_out(first, max(int(of_life[-1]), first + 1)) for each in rows])
+        born = [starts[life] if life != _NO_LIFE else np.nan for life, starts in zip(lives, life_starts, strict=True)]
+        normal = [_normal(*each, of_life, plan) for each in zip(rows, lives, life_starts, strict=True)]
+        known = np.concatenate(normal) if plan.baseline_cells else np.array(np.nan)
+        parts.append(_values_in_life(held, of_life, known, np.array(born)[:, np.newaxis], plan))
+    values = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+    everything = _stacked([each.laid_out(int(ends[0]) - plan.longest_lookback, int(ends[-1])) for each in rows])
     age = _data_age_hours(everything, ends, plan)
     return {**values, "data_age_hours": age, str(FeatureName(ASSET, "data_age_hours")): age}
 
@@ -213,11 +239,34 @@ def event_counts(ends: Integers, began: Mapping[str, Integers], plan: FeaturePla
     return counts
 
 
-def _values_in_life(held: Slice, ends: Integers, baseline: Cells | None, born: float, plan: FeaturePlan) -> dict[str, Floats]:
-    """Columns of the windows of one life, which began `born` seconds after 1970 (NaN: not known)."""
+def _cuts(life_starts: Floats, plan: FeaturePlan) -> Integers:
+    """First cell of each life."""
+    exact = life_starts / plan.step_seconds
+    return np.concatenate([np.floor(exact[:1]), np.ceil(exact[1:])]).astype(np.int64)
+
+
+def _stacked(slices: Sequence[Slice]) -> Slice:
+    if len(slices) == 1:
+        return slices[0]
+    of_cells = ("count", "mean", "m2", "low", "high", "last")
+    of_turbine = ("readings", "usable", "flagged", "expected", "last_usable")
+    cells = {name: np.concatenate([getattr(each.cells, name) for each in slices]) for name in of_cells}
+    own = {name: np.concatenate([getattr(each, name) for each in slices]) for name in of_turbine}
+    return Slice(cells=Cells(first=slices[0].cells.first, **cells), **own)
+
+
+def _normal(rows: CellRows, life: int, life_starts: Floats, ends: Integers, plan: FeaturePlan) -> Floats:
+    """Signals × windows: mean of the life's baseline as far as it was known at each of `ends`; NaN where there is none."""
+    if not plan.baseline_cells or life == _NO_LIFE:
+        return np.full((len(plan.signals), len(ends)), np.nan)
+    first = int(_cuts(life_starts, plan)[life])
+    return running_mean(rows.laid_out(first, first + plan.baseline_cells).cells, ends)
+
+
+def _values_in_life(held: Slice, ends: Integers, normal: Floats, born: Floats, plan: FeaturePlan) -> dict[str, Floats]:
+    """Columns of the windows of one life of each turbine, which began `born` seconds after 1970 (NaN: not known)."""
     values = {str(FeatureName(ASSET, "age_days")): (ends * plan.step_seconds - born) / SECONDS_PER_DAY}
-    first = held.cells.first
-    normal = running_mean(baseline, ends) if baseline else np.nan
+    first, signals = held.cells.first, len(plan.signals)
     shortest_mean = None
     for hours in plan.lookback_hours:
         lookback = plan.cells_in(hours)
@@ -229,24 +278,26 @@ def _values_in_life(held: Slice, ends: Integers, baseline: Cells | None, born: f
             statistics["change"] = shortest_mean - statistics["mean"]
         if "deviation" in named:
             statistics["deviation"] = statistics["mean"] - normal
-        present = _share(statistics["count"], expected)
+        present = _share(statistics["count"], np.repeat(expected, signals, axis=0))
         statistics["missing_share"] = 1 - present
         is_withheld = present < plan.min_coverage
         for name in named & statistics.keys():
             is_kept = name in _ABOUT_COVERAGE or not is_withheld.any()
             kept = statistics[name] if is_kept else np.where(is_withheld, np.nan, statistics[name])
-            values.update({str(FeatureName(signal, name, hours)): kept[row] for row, signal in enumerate(plan.signals)})
+            of_signals = {signal: kept[place::signals] for place, signal in enumerate(plan.signals)}
+            values.update({str(FeatureName(signal, name, hours)): found for signal, found in of_signals.items()})
         if hours == plan.lookback_hours[0]:
             readings = trailing_count(held.readings, first, ends, lookback)
             flagged = trailing_count(held.flagged, first, ends, lookback)
-            values[str(FeatureName(ASSET, "flagged_share", hours))] = _ratio(flagged, readings)[0]
-            values["coverage"] = _share(trailing_count(held.usable, first, ends, lookback), expected)[0]
+            values[str(FeatureName(ASSET, "flagged_share", hours))] = _ratio(flagged, readings)
+            values["coverage"] = _share(trailing_count(held.usable, first, ends, lookback), expected)
     return values
 
 
 def _statistics(cells: Cells, ends: Integers, hours: int, plan: FeaturePlan) -> dict[str, Floats]:
     """Statistic → signals × windows, over one look-back; what no feature needs is left out."""
     lookback, wanted = plan.cells_in(hours), plan.statistics(hours)
+    cells = cells.since(int(ends[0]) - lookback)
     cells_per_day = SECONDS_PER_DAY / plan.step_seconds
     first = cells.first
     found = {"count": trailing_count(cells.count, first, ends, lookback)}
@@ -264,9 +315,9 @@ def _statistics(cells: Cells, ends: Integers, hours: int, plan: FeaturePlan) -> 
     return found
 
 
-def _expected_readings(held: Slice, ends: Integers, lookback: int, born: float, plan: FeaturePlan) -> Floats:
+def _expected_readings(held: Slice, ends: Integers, lookback: int, born: Floats, plan: FeaturePlan) -> Floats:
     """Readings that the sampling lets expect in the part of the look-back that lies in the life."""
-    lived = ends - born / plan.step_seconds if np.isfinite(born) else np.full(ends.shape, np.inf)
+    lived = np.where(np.isfinite(born), ends - born / plan.step_seconds, np.inf)
     per_cell = trailing_last(held.expected, held.usable > 0, held.cells.first, ends, lookback)
     expected: Floats = per_cell * np.minimum(lived, lookback)
     return expected
@@ -284,6 +335,6 @@ def _ratio(part: Floats, whole: Floats) -> Floats:
 
 def _data_age_hours(held: Slice, ends: Integers, plan: FeaturePlan) -> Floats:
     """Hours since the last usable reading, whatever the life; NaN where the longest look-back has none."""
-    newest = trailing_last(held.last_usable, held.usable > 0, held.cells.first, ends, plan.longest_lookback)[0]
+    newest = trailing_last(held.last_usable, held.usable > 0, held.cells.first, ends, plan.longest_lookback)
     age: Floats = (ends * plan.step_seconds - newest) / SECONDS_PER_HOUR
     return age

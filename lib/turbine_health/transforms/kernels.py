@@ -43,6 +43,13 @@ class Cells:
         """Absolute index after the last cell."""
         return self.first + int(self.count.shape[1])
 
+    def since(self, first: int) -> Cells:
+        """Those with absolute index `first` or a greater one."""
+        start = max(first, self.first)
+        own = np.s_[:, start - self.first :]
+        parts = (self.count, self.mean, self.m2, self.low, self.high, self.last)
+        return Cells(start, *(part[own] for part in parts))
+
 
 @dataclass(frozen=True)
 class Moments:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from turbine_health.settings import LabelSettings
-from turbine_health.tables import ASSET_LIVES, LABELS
+from turbine_health.tables import LABELS
 from turbine_health.transforms.label_kernel import (
     LIFE_FIELDS,
     MICROSECONDS_PER_DAY,
-    SECONDS_PER_DAY,
     label_columns,
     lives_by_turbine,
 )
 from turbine_health.transforms.packs import unpacked
 from turbine_health.transforms.slicing import MICROSECONDS, Kernel, sorted_codes
+from turbine_health.transforms.spans import ENDLESS
 
 
 def days_between(start: Column, end: Column) -> Column:
@@ -110,34 +112,43 @@ def to_life_rows(lives: DataFrame) -> DataFrame:
     return lives.withColumns(times).select("asset_id", *LIFE_FIELDS)
 
 
-def to_changed_lives(before: DataFrame, after: DataFrame, labels: LabelSettings) -> DataFrame:
-    """Lives that are new or other than before, and from when on that matters.
+def changed_lives(
+    before: pd.DataFrame, after: pd.DataFrame, labels: LabelSettings, unrecorded: Collection[str] = ()
+) -> pd.DataFrame:
+    """Lives of which a window may be labelled otherwise than before, and from when until when.
 
     Grain: one row per `asset_id` and `life_number` that changed.
 
     Args:
-        before: silver.asset_lives as it was.
-        after: silver.asset_lives as it is.
+        before: Lives as they were, by `to_life_rows`.
+        after: As they are.
         labels: Horizon (days).
+        unrecorded: Turbines whose failures nobody writes down: that a life went on says nothing new of its windows.
 
     Returns:
-        `asset_id`, `changed_from`: windows that end at or after it may be labelled otherwise;
-        `is_recut`: their features may differ too, as the life's start moved.
+        `asset_id`; `changed_from` and `changed_until`: of windows that end between them, both included, microseconds since
+        1970 (`ENDLESS`: of all later ones); `is_recut`: their features may differ too, as the life's start moved.
     """
-    columns = [name for name in ASSET_LIVES.schema.names if name not in ASSET_LIVES.keys]
-    old = before.select(*ASSET_LIVES.keys, F.struct(*columns).alias("old"))
-    new = after.select(*ASSET_LIVES.keys, F.struct(*columns).alias("new"))
-    is_recut = ~F.col("old.life_start").eqNullSafe(F.col("new.life_start"))
-    only_went_on = ~is_recut & F.col("old.is_running") & F.col("new.is_running")
-    horizon = F.make_dt_interval(F.lit(0), F.lit(0), F.lit(0), F.lit(labels.horizon_days * SECONDS_PER_DAY))
-    return (
-        old.join(new, on=list(ASSET_LIVES.keys), how="full")
-        .where(~F.col("old").eqNullSafe(F.col("new")))
-        .select(
-            "asset_id",
-            F.when(only_went_on, F.col("old.life_end") - horizon)
-            .otherwise(F.least(F.col("old.life_start"), F.col("new.life_start")))
-            .alias("changed_from"),
-            is_recut.alias("is_recut"),
-        )
+    differing = pd.concat([before.assign(is_new=False), after.assign(is_new=True)]).drop_duplicates(
+        ["asset_id", *LIFE_FIELDS], keep=False
     )
+    horizon = labels.horizon_days * MICROSECONDS_PER_DAY
+    found = []
+    for (asset_id, _), versions in _by_life(differing).items():
+        starts, ends = ([life[name] for life in versions] for name in ("life_start", "life_end"))
+        is_recut = len(versions) == 1 or starts[0] != starts[1]
+        if is_recut or not all(life["is_running"] for life in versions):
+            found.append((asset_id, min(starts), ENDLESS, is_recut))
+        # What was to come is now known, one horizon before the records end; nothing else is new.
+        elif asset_id not in unrecorded:
+            found.append((asset_id, min(ends) - horizon, max(ends) - horizon, False))
+    types = {"asset_id": str, "changed_from": "int64", "changed_until": "int64", "is_recut": bool}
+    changed: pd.DataFrame = pd.DataFrame(found, columns=list(types)).astype(types)
+    return changed
+
+
+def _by_life(lives: pd.DataFrame) -> dict[tuple[str, int], list[dict[Any, Any]]]:
+    found: dict[tuple[str, int], list[dict[Any, Any]]] = {}
+    for life in lives.to_dict("records"):
+        found.setdefault((life["asset_id"], life["life_number"]), []).append(life)
+    return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,15 @@ from pyspark.sql.types import ArrayType, LongType, StructField, StructType
 
 from turbine_health.feature_tables import cell_column
 from turbine_health.transforms.cells import floats, nullable
-from turbine_health.transforms.features import EVENTS, SECONDS_PER_HOUR, FeaturePlan, Slice, event_counts, window_values
+from turbine_health.transforms.features import (
+    EVENTS,
+    SECONDS_PER_HOUR,
+    FeaturePlan,
+    Slice,
+    event_counts,
+    stretches,
+    window_values,
+)
 from turbine_health.transforms.kernels import Cells, Floats, Integers
 from turbine_health.transforms.packs import packing, unpacked
 from turbine_health.transforms.slicing import MICROSECONDS, Kernel, group_starts, in_chunks, in_order, of_turbine
@@ -180,37 +190,77 @@ def _needed(cells: pa.Table) -> pa.Table:
 
 
 def built_windows(cells: pa.Table, wishes: pa.Table, plan: FeaturePlan) -> Iterator[pa.RecordBatch]:
-    """One batch per turbine and chunk.
+    """Batches of some thousand windows; those of a turbine and chunk lie in one.
 
     Args:
         cells: `asset_id`, `chunk`, `cell` and the numbers of the cells that a chunk needs.
         wishes: `asset_id`, `chunk`, the ends wanted in it, `life_starts`, and times of events.
         plan: What to compute.
     """
+    held = _rows_by_piece(cells, plan)
+    made: list[_Made] = []
+    for pieces in _alike(wishes, plan):
+        rows = [held.get((piece.asset_id, piece.chunk), _Rows.none(plan)) for piece in pieces]
+        values = window_values(rows, pieces[0].ends, [piece.life_starts for piece in pieces], plan)
+        counts = [event_counts(piece.ends, piece.began, plan) for piece in pieces]
+        of_events = {name: np.stack([each[name] for each in counts]) for name in counts[0]}
+        made.append(([piece.asset_id for piece in pieces], pieces[0].ends, {**values, **of_events}))
+        if sum(len(asset_ids) * len(ends) for asset_ids, ends, _ in made) >= ROWS_PER_BATCH:
+            yield _batch(made, plan)
+            made = []
+    if made:
+        yield _batch(made, plan)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Windows that are wanted of a turbine in a chunk, and what decides them beside cells."""
+
+    asset_id: str
+    chunk: int
+    ends: Integers
+    life_starts: Floats
+    began: dict[str, Integers]
+
+
+def _alike(wishes: pa.Table, plan: FeaturePlan) -> Iterator[list[_Piece]]:
+    """Pieces that can be computed together, as many as fit into `VALUES_AT_ONCE`; by turbine and chunk."""
+    began = _began_columns(plan)
+
+    def piece(wish: dict[str, Any]) -> _Piece:
+        ends = _on_grid(wish["first_end"], wish["last_end"], plan.every_cells)
+        starts = np.array(wish["life_starts"] or [], dtype=np.float64) / MICROSECONDS
+        times = {event: np.array(wish[name] or [], dtype=np.int64) for event, name in began.items()}
+        return _Piece(wish["asset_id"], wish["chunk"], ends, starts, times)
+
+    def shape(piece: _Piece) -> tuple[int, ...]:
+        cut = stretches(piece.ends, piece.life_starts, plan).values()
+        return (int(piece.ends[0]), len(piece.ends), *(of for each in cut for of in (each.windows.start, each.first_cell)))
+
+    pieces = map(piece, sorted(wishes.to_pylist(), key=lambda wish: (wish["asset_id"], wish["chunk"])))
+    for _, group in groupby((each for each in pieces if each.ends.size), shape):
+        alike = list(group)
+        seen = int(alike[0].ends[-1] - alike[0].ends[0]) + plan.longest_lookback
+        most = max(VALUES_AT_ONCE // (seen * len(plan.signals)), 1)
+        yield from (alike[first : first + most] for first in range(0, len(alike), most))
+
+
+def _rows_by_piece(cells: pa.Table, plan: FeaturePlan) -> dict[tuple[str, int], _Rows]:
     cells, codes, asset_ids = in_order(cells, "chunk", "cell")
     chunk, cell = cells["chunk"].to_numpy(), cells["cell"].to_numpy()
     starts = group_starts(codes, chunk)
     groups = zip(asset_ids.take(pa.array(codes[starts])).to_pylist(), chunk[starts].tolist(), strict=True)
-    cells_of = dict(zip(groups, map(slice, starts, np.append(starts[1:], len(cell))), strict=True))
     of_asset = {name: floats(cells[name])[np.newaxis] for name in _OF_ASSET}
     of_signals = {
         part: np.stack([floats(cells[cell_column(signal, part)]) for signal in plan.signals])
         for part in ("count", *plan.cell_parts)
     }
-    began = _began_columns(plan)
-    for wish in sorted(wishes.to_pylist(), key=lambda wish: (wish["asset_id"], wish["chunk"])):
-        ends = _on_grid(wish["first_end"], wish["last_end"], plan.every_cells)
-        if ends.size:
-            own = cells_of.get((wish["asset_id"], wish["chunk"]), slice(0, 0))
-            held = _Rows(
-                cell[own],
-                {name: values[:, own] for name, values in of_asset.items()},
-                {part: values[:, own] for part, values in of_signals.items()},
-            )
-            life_starts = np.array(wish["life_starts"] or [], dtype=np.float64) / MICROSECONDS
-            values = window_values(held, ends, life_starts, plan)
-            times = {event: np.array(wish[name] or [], dtype=np.int64) for event, name in began.items()}
-            yield _batch(wish["asset_id"], ends, {**values, **event_counts(ends, times, plan)}, plan)
+
+    def rows(own: slice) -> _Rows:
+        of_one = ({name: values[:, own] for name, values in each.items()} for each in (of_asset, of_signals))
+        return _Rows(cell[own], *of_one)
+
+    return dict(zip(groups, map(rows, map(slice, starts, np.append(starts[1:], len(cell)))), strict=True))
 
 
 @dataclass(frozen=True)
@@ -220,6 +270,13 @@ class _Rows:
     cell: Integers
     of_asset: dict[str, Floats]
     of_signals: dict[str, Floats]
+
+    @classmethod
+    def none(cls, plan: FeaturePlan) -> _Rows:
+        """No cell at all."""
+        parts = ("count", *plan.cell_parts)
+        of_asset = {name: np.empty((1, 0)) for name in _OF_ASSET}
+        return cls(np.empty(0, dtype=np.int64), of_asset, {part: np.empty((len(plan.signals), 0)) for part in parts})
 
     def laid_out(self, first: int, stop: int) -> Slice:
         """The cells with absolute index in [first, stop); empty where there is no row."""
@@ -243,6 +300,12 @@ class _Rows:
         return Slice(cells=Cells(first=first, count=count, **filled, **unused), **own)
 
 
+# Turbines, their window ends, and by column the values: turbines × windows.
+_Made = tuple[list[str], Integers, dict[str, Floats]]
+# Of many turbines with a few windows each, numpy and Arrow would take longer to begin with each than for its numbers; a part
+# of cells that are computed together stays within half a megabyte, near the processor.
+VALUES_AT_ONCE = 2**16
+ROWS_PER_BATCH = 4_096
 # Windows that are wanted of a turbine in a chunk.
 WANTED_ENDS = of_turbine("chunk", "first_end", "last_end")
 # Cells that a piece has to hold, block by block.
@@ -277,10 +340,10 @@ def _on_grid(first_end: int, last_end: int, every: int) -> Integers:
     return np.arange(-(-first_end // every) * every, last_end + 1, every, dtype=np.int64)
 
 
-def _batch(asset_id: str, ends: Integers, values: dict[str, Floats], plan: FeaturePlan) -> pa.RecordBatch:
-    columns = {
-        "asset_id": pa.repeat(pa.scalar(asset_id), len(ends)),
-        "window_end": pa.array(ends * plan.step_seconds * MICROSECONDS, type=pa.timestamp("us", tz="UTC")),
-    }
+def _batch(made: list[_Made], plan: FeaturePlan) -> pa.RecordBatch:
+    asset_ids = [asset_id for names, ends, _ in made for asset_id in names for _ in ends]
+    times = np.concatenate([np.tile(ends, len(names)) for names, ends, _ in made]) * (plan.step_seconds * MICROSECONDS)
+    columns = {"asset_id": pa.array(asset_ids), "window_end": pa.array(times, type=pa.timestamp("us", tz="UTC"))}
     names = ["coverage", "data_age_hours", *plan.names]
-    return pa.RecordBatch.from_pydict({**columns, **{name: nullable(values[name]) for name in names}})
+    values = {name: np.concatenate([values[name].ravel() for _, _, values in made]) for name in names}
+    return pa.RecordBatch.from_pydict({**columns, **{name: nullable(each) for name, each in values.items()}})
