@@ -291,3 +291,26 @@ def test_a_constant_signal_has_no_spread_and_no_slope():
     for row in features_of(constant, plan()).values():
         assert row["bearing_temp_c__std_72h"] in (0.0, None)
         assert row["bearing_temp_c__slope_72h"] in (0.0, None)
+
+
+def test_turbines_computed_together_get_what_each_gets_alone():
+    what = plan()
+    first = 1_704_240_000_000_000 // HOUR
+    chunk, ends = first // what.chunk_cells + 1, (first + 100, first + 123)
+    repaired = (first + 110) * HOUR + 1
+    # The second turbine's windows are cut, the others' are not; nothing is known of the fourth's lives, nor of the fifth.
+    births = {"T1": [first * HOUR], "T2": [first * HOUR, repaired], "T3": [(first + 2) * HOUR], "T4": [], "T5": [first * HOUR]}
+    cells, wishes = [], []
+    for seed, (turbine, starts) in enumerate(births.items()):
+        rows = pa.Table.from_batches([summarised(readings(seed=seed), SIGNALS, HOUR)])
+        cell = rows["cell_start"].cast(pa.int64()).to_numpy() // HOUR
+        held = _of_chunk(rows, cell, chunk, ends[1])
+        names = pa.array([turbine] * len(held))
+        cells += [] if turbine == "T5" else [held.drop_columns("asset_id").append_column("asset_id", names)]
+        wish = _wish(chunk, *ends, starts).drop_columns("asset_id")
+        wishes.append(wish.append_column("asset_id", pa.array([turbine])))
+    everything, wanted = pa.concat_tables(cells), pa.concat_tables(wishes, promote_options="permissive")
+    together = pa.Table.from_batches(built_windows(everything, wanted, what))
+    alone = [batch for wish in wishes for batch in built_windows(everything, wish, what)]
+    assert together.num_rows == 5 * 24
+    assert together.combine_chunks().equals(pa.Table.from_batches(alone).combine_chunks())
