@@ -7,7 +7,7 @@ bronze as text and ignored after it.
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -246,6 +246,12 @@ class Source(Description):
     power_signal: str | None = Field(None, description="Tells running from standstill, for the health flags.")
     wind_signal: str | None = Field(None, description="Tells calm from trouble, for the health flags.")
     failures: Failures = NoFailures()
+
+    @property
+    def step(self) -> timedelta:
+        """From one reading to the next: the counter's step, or the sampling."""
+        counter = self.time.counter
+        return timedelta(**{counter.unit: 1}) if counter else timedelta(minutes=self.sampling_minutes)
 
     @model_validator(mode="after")
     def _names_fit(self) -> Source:

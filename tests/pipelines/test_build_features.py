@@ -240,6 +240,26 @@ def test_a_changed_event_log_counts_anew_from_the_change_on_as_one_build_would(s
     assert str(build_features(store, counting)) == "nothing new since the last build"
 
 
+def test_a_pause_over_a_build_and_beyond_every_look_back_leaves_what_one_build_does(spark, store, readings, tmp_path):
+    time = F.col("event_time")
+    is_paused = (F.col("asset_id") == "T02") & time.between(utc("2024-01-05"), utc("2024-01-09"))
+    heard = readings.where(~is_paused)
+
+    def runs(day: int, paused_until: str) -> DataFrame:
+        return running_until(spark, day).where("asset_id = 'T01'").unionByName(lives(spark, ("T02", START, paused_until)))
+
+    take_in(store, heard.where(time < utc("2024-01-05")), runs(4, "2024-01-05"))
+    build_features(store, PLANT)
+    take_in(store, heard.where(time.between(utc("2024-01-05"), utc("2024-01-06 23:59"))), runs(6, "2024-01-05"))
+    build_features(store, PLANT)
+    take_in(store, heard.where(time > utc("2024-01-06 23:59")), runs(DAYS, "2024-01-13"))
+    build_features(store, PLANT)
+    at_once = new_store(spark, tmp_path / "at_once")
+    take_in(at_once, heard, runs(DAYS, "2024-01-13"))
+    build_features(at_once, PLANT)
+    assert contents(store) == contents(at_once)
+
+
 def test_a_part_cannot_be_built_with_other_settings_than_the_whole(whole):
     with pytest.raises(DataError, match="other settings"):
         build_features(whole, plant(statistics=["max"]), utc("2024-01-01"), utc("2024-01-02"))

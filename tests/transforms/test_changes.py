@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from turbine_health.tables import CHANGED_HOURS
 from turbine_health.transforms.changes import baseline_spans, life_spans, to_cell_ranges, to_changed_cells
 from turbine_health.transforms.labels import to_life_rows
-from turbine_health.transforms.spans import ENDLESS, seeing, within_known
+from turbine_health.transforms.spans import ENDLESS, ahead, seeing, within_known
 
 HOUR = 3_600
 DAY_ONE = int(utc("2024-01-01").timestamp()) // HOUR
@@ -49,6 +49,18 @@ def test_cells_further_apart_than_the_look_back_are_ranges_of_their_own(spark):
 
 def test_a_changed_cell_reaches_the_windows_that_end_after_it_within_the_look_back():
     assert spans(seeing(ranges(("T07", 10, 12)), longest_lookback=24)) == [("T07", 11, 36)]
+
+
+def test_windows_begin_where_the_readings_so_far_end_also_after_a_pause(spark):
+    ten_minutes = 600
+    were = lives(spark, ("T07", "2024-01-01", "2024-01-02"), ("T08", "2024-01-01", "2024-01-02")).transform(to_life_rows)
+    new = ranges(("T07", DAY_ONE + 24, DAY_ONE + 30), ("T07", DAY_ONE + 90, DAY_ONE + 95), ("T08", DAY_ONE + 3, DAY_ONE + 4))
+    unknown = ranges(("T09", DAY_ONE + 5, DAY_ONE + 7))
+    # The last reading before midnight makes the window that ends then, which is there already; one more does no harm.
+    assert spans(ahead(pd.concat([new, unknown]), were.toPandas(), HOUR, ten_minutes)) == [
+        ("T07", DAY_ONE + 24, DAY_ONE + 96),
+        ("T09", DAY_ONE + 6, DAY_ONE + 8),
+    ]
 
 
 def test_windows_end_between_the_first_cell_and_the_last():

@@ -116,6 +116,25 @@ def test_a_failure_changes_the_labels_of_its_whole_life(spark):
     }
 
 
+def test_a_failure_reaches_all_its_windows_also_beside_a_life_that_went_on(spark):
+    before = [("T07", "2024-01-01", "2024-02-01"), ("T08", "2024-01-01", "2024-02-01")]
+    after = [("T07", "2024-01-01", "2024-02-01", "gearbox"), ("T08", "2024-01-01", "2024-02-02")]
+    assert changed(spark, before, after) == {
+        ("T07", micros("2024-01-01"), ENDLESS, False),
+        ("T08", micros("2024-01-25"), micros("2024-01-26"), False),
+    }
+
+
+def test_the_first_failure_of_a_turbine_tells_that_failures_are_written_down_and_reaches_all_its_lives(spark):
+    first, second = ("T07", "2024-01-01", "2024-01-10", "pitch"), ("T07", "2024-01-12", "2024-02-01")
+    was, now = (lives(spark, first, life).transform(to_life_rows).toPandas() for life in (second, (*second, "gearbox")))
+    for rows in (was, now):
+        # It ended in a repair that no failure called for.
+        rows.loc[rows["life_number"] == 1, "ended_in_failure"] = False
+    found = set(changed_lives(was, now, LABELS).itertuples(index=False, name=None))
+    assert ("T07", micros("2024-01-01"), ENDLESS, False) in found
+
+
 def test_lives_that_stayed_as_they_were_change_nothing(spark):
     same = [("T07", "2024-01-01", "2024-02-01"), ("T08", "2024-01-01", "2024-02-01", "pitch")]
     assert changed(spark, same, same) == set()

@@ -18,7 +18,7 @@ from turbine_health.transforms.labels import to_life_rows
 from turbine_health.transforms.packs import PACKS
 from turbine_health.transforms.quality import as_array
 from turbine_health.transforms.slicing import PIECES, Slicing, counting, one_a_chunk
-from turbine_health.transforms.spans import all_windows, cell_spans
+from turbine_health.transforms.spans import all_windows, to_cell_spans
 from turbine_health.transforms.windows import (
     NEEDED,
     cell_columns,
@@ -67,8 +67,8 @@ def built(spark: SparkSession, futures: dict[str, tuple[list, list]]) -> DataFra
     readings_by_slice, summarise = cell_slices(packed, SIGNALS, 60)
     cells = slicing.exchanged(readings_by_slice).mapInArrow(summarise, signal_cells(SIGNALS).schema).cache()
     count = counting("cell_start", plan.step_seconds, plan.chunk_cells)
-    known = cell_spans(cells.select("asset_id", "cell_start").mapInArrow(count, PIECES).toPandas())
-    spans = all_windows(known)
+    known = cells.select("asset_id", "cell_start").mapInArrow(count, PIECES).transform(to_cell_spans)
+    spans = all_windows(known.toPandas())
     born = lives(spark, *((asset, START, "2024-02-01") for asset in futures)).transform(to_life_rows).toPandas()
     pieces = with_times(one_a_chunk(spans, "first_end", "last_end", plan.chunk_cells), life_starts(born), {}, plan)
     needed = needed_cells(pieces, plan)

@@ -11,12 +11,17 @@ from turbine_health.sources import NoFailures
 from turbine_health.tables import ASSET_LIVES, sensor_readings
 
 
+def silent_sources(settings: Settings) -> list[str]:
+    """Names of the sources of `failures: {kind: none}`."""
+    return [source.name for source in settings.sources if isinstance(source.failures, NoFailures)]
+
+
 def unrecorded_turbines(store: TableStore, settings: Settings, lives: pd.DataFrame | None = None) -> tuple[str, ...]:
     """Turbines all of whose readings come from sources of `failures: {kind: none}`, and of which no failure is known.
 
     `lives` are `asset_id` and `ended_in_failure` of silver.asset_lives where the caller has them already.
     """
-    silent = [source.name for source in settings.sources if isinstance(source.failures, NoFailures)]
+    silent = silent_sources(settings)
     if not silent:
         return ()
     lives = store.read(ASSET_LIVES).select("asset_id", "ended_in_failure").toPandas() if lives is None else lives

@@ -31,7 +31,7 @@ from turbine_health.transforms.label_kernel import labelling, lives_by_turbine
 from turbine_health.transforms.labels import example_slices, to_life_rows
 from turbine_health.transforms.packs import PACKS
 from turbine_health.transforms.slicing import PIECES, Kernel, Slicing, counting, fewest_shares, one_a_chunk, slice_sizes
-from turbine_health.transforms.spans import cell_spans
+from turbine_health.transforms.spans import to_cell_spans
 from turbine_health.transforms.windows import (
     NEEDED,
     WANTED_ENDS,
@@ -50,7 +50,7 @@ logger = logging.getLogger("turbine_health")
 # What one worker holds of rows at a time: 40 MB, whatever the size of the fleet and however many signals it has.
 VALUES_PER_SLICE = 5_000_000
 NOTHING = WriteResult(version=None)
-LAST_TIME = datetime(2261, 1, 1, tzinfo=timezone.utc)
+EVER = datetime(2261, 1, 1, tzinfo=timezone.utc)
 
 
 class FeatureUpdates:
@@ -80,16 +80,22 @@ class FeatureUpdates:
         return self.store.read(ASSET_LIVES, version).transform(to_life_rows).toPandas()
 
     def known_cells(self, since: int | None = None) -> pd.DataFrame:
-        """First and last cell of each turbine; with `since` of those alone that lie in files with a cell from it on."""
+        """First and last cell of each turbine.
+
+        With `since` of turbines alone that have a cell from there on, whose first cell is then told as `since` at the latest:
+        older files are not opened.
+        """
         count = counting("cell_start", self.plan.step_seconds, self.plan.chunk_cells)
-        near = None if since is None else Near("cell_start", [(self._time(since), LAST_TIME)])
-        return cell_spans(
-            self.store.read_by_kernel(self.cells, ["asset_id", "cell_start"], count, PIECES, near=near).toPandas()
-        )
+        near = None if since is None else Near("cell_start", [(self._time(since), EVER)])
+        pieces = self.store.read_by_kernel(self.cells, ["asset_id", "cell_start"], count, PIECES, near=near)
+        pieces = self.store.read_by_kernel(self.cells, ["asset_id", "cell_start"], count, PIECES, near=near)
+        known = pieces.transform(to_cell_spans).toPandas()
+        return known if since is None else known.assign(first_cell=known["first_cell"].clip(upper=since))
 
     def cells_with_readings(self, first_cell: int, last_cell: int) -> pd.DataFrame:
         """First and last cell of each turbine's readings in a span of cells, both ends included."""
-        spans = cell_spans(self._counted_readings(self._near("event_time", (first_cell, last_cell))).toPandas())
+        pieces = self._counted_readings(self._near("event_time", (first_cell, last_cell)))
+        spans = pieces.transform(to_cell_spans).toPandas()
         first, last = spans["first_cell"].clip(lower=first_cell), spans["last_cell"].clip(upper=last_cell)
         inside: pd.DataFrame = spans.assign(first_cell=first, last_cell=last)[first <= last]
         return inside

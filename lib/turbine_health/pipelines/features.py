@@ -20,7 +20,8 @@ from turbine_health.feature_tables import FEATURE_RUNS
 from turbine_health.io.delta import TableStore, WriteResult
 from turbine_health.io.local_rows import local_rows
 from turbine_health.io.short_plans import for_few_rows
-from turbine_health.pipelines.feature_updates import FeatureUpdates
+from turbine_health.pipelines.failure_records import silent_sources
+from turbine_health.pipelines.feature_updates import EVER, NOTHING, FeatureUpdates
 from turbine_health.settings import Settings
 from turbine_health.tables import CHANGED_HOURS
 from turbine_health.transforms.changes import (
@@ -32,12 +33,11 @@ from turbine_health.transforms.changes import (
 )
 from turbine_health.transforms.features import EVENTS
 from turbine_health.transforms.labels import changed_lives
-from turbine_health.transforms.spans import ENDLESS, all_windows, seeing, within_known
+from turbine_health.transforms.spans import ENDLESS, ahead, all_windows, seeing, within_known
 
 logger = logging.getLogger("turbine_health")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-EVER = datetime(2261, 1, 1, tzinfo=timezone.utc)
 # Columns of ops.feature_runs that say what a build has taken in.
 VERSIONS = ("readings_version", "changes_version", "lives_version", "events_version")
 Written = tuple[WriteResult, WriteResult, WriteResult]
@@ -129,8 +129,10 @@ def _build_changes(updates: FeatureUpdates, last: Row) -> Written:
     cells = updates.update_cells(ranges)
     before = updates.lives_at(last["lives_version"])
     changed = changed_lives(before, updates.lives, updates.settings.labels, updates.unrecorded)
+    longest_step = max(source.step.total_seconds() for source in updates.settings.sources)
     rebuilt = [
         seeing(ranges, plan.longest_lookback),
+        ahead(ranges, before, plan.step_seconds, longest_step),
         baseline_spans(ranges, updates.lives, plan.step_seconds, plan.baseline_cells),
         life_spans(changed[changed["is_recut"]], plan.step_seconds),
     ]
@@ -140,8 +142,10 @@ def _build_changes(updates: FeatureUpdates, last: Row) -> Written:
         rebuilt.append(life_spans(changed_events.toPandas().assign(changed_until=ENDLESS), plan.step_seconds))
     windows = pd.concat(rebuilt)
     spans = pd.concat([windows.assign(is_rebuilt=True), life_spans(changed, plan.step_seconds).assign(is_rebuilt=False)])
+    if spans.empty:
+        return cells, NOTHING, NOTHING
     # Where a turbine begins counts only where windows are built anew that see no changed cell.
-    is_local = spans.size and not (windows["last_end"] == ENDLESS).any()
+    is_local = not (windows["last_end"] == ENDLESS).any()
     reached = within_known(spans, updates.known_cells(int(spans["first_end"].min()) - 1 if is_local else None))
     return cells, updates.update_windows(reached[reached["is_rebuilt"]]), updates.update_examples(reached)
 
@@ -173,10 +177,12 @@ def _last_run(store: TableStore) -> Row | None:
 
 def _settings_hash(settings: Settings) -> str:
     """Of all that decides a cell, a feature or a label; how a series is cut into chunks does not."""
+    silent = silent_sources(settings)
     deciding = {
         "features": settings.features.model_dump(mode="json", exclude={"chunk_days"}),
         "labels": settings.labels.model_dump(mode="json"),
         "signals": settings.signal_names,
         "sampling_minutes": {source.name: source.sampling_minutes for source in settings.sources},
+        **({"unrecorded": silent} if silent else {}),
     }
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:16]

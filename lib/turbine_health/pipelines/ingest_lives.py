@@ -14,7 +14,7 @@ from turbine_health.io.local_rows import local_rows
 from turbine_health.io.short_plans import cached_with_short_plan
 from turbine_health.pipelines.bronze_layouts import layouts_in_bronze
 from turbine_health.settings import Settings
-from turbine_health.sources import Counter, EventLog, FlagColumn, LastReading, Source
+from turbine_health.sources import EventLog, FlagColumn, LastReading, Source
 from turbine_health.tables import ASSET_EVENTS, ASSET_LIVES, PROVENANCE, QUARANTINED_EVENTS, bronze, sensor_readings
 from turbine_health.transforms.cleaning import raw_name, to_rows
 from turbine_health.transforms.events import (
@@ -49,7 +49,7 @@ def update_lives(store: TableStore, settings: Settings) -> None:
             rejected = rejected.unionByName(judged.where(F.size("reasons") > 0).select(*rejected.columns))
         elif isinstance(source.failures, LastReading):
             own = spans.where(F.col("_source") == source.name)
-            events = events.unionByName(failures_at_last_reading(own, source.name, _step(source)).select(*events.columns))
+            events = events.unionByName(failures_at_last_reading(own, source.name, source.step).select(*events.columns))
         elif isinstance(source.failures, FlagColumn) and store.exists(bronze(source.name)):
             flags = _flags(store, source, source.failures, silver)
             events = events.unionByName(failures_while_flagged(flags, source.name).select(*events.columns))
@@ -85,16 +85,8 @@ def _span_of(spans: DataFrame, source: Source) -> DataFrame:
         ends = name.rlike(glob_as_regex(source.failures.file_glob))
     return spans.select(
         "asset_id", "_source", "first_reading", "last_reading",
-        (F.col("last_reading") + F.lit(_step(source))).alias("records_end"), ends.alias("ends_in_failure"),
+        (F.col("last_reading") + F.lit(source.step)).alias("records_end"), ends.alias("ends_in_failure"),
     )  # fmt: skip
-
-
-def _step(source: Source) -> timedelta:
-    """From one reading to the next: the counter's step, or the sampling."""
-    counter: Counter | None = source.time.counter
-    if counter is not None:
-        return timedelta(**{counter.unit: 1})
-    return timedelta(minutes=source.sampling_minutes)
 
 
 def glob_as_regex(pattern: str) -> str:

@@ -108,7 +108,7 @@ def baseline_spans(ranges: pd.DataFrame, lives: pd.DataFrame, step_seconds: int,
         `asset_id`, `first_end`, `last_end` (`ENDLESS`).
     """
     step = step_seconds * MICROSECONDS
-    both = ranges.merge(lives[["asset_id", "life_start"]], on="asset_id")
+    both = ranges.merge(lives[["asset_id", "life_start"]], on="asset_id", how="inner")
     born = both["life_start"] // step
     # A life that starts within a cell has its baseline from the next one on (`window_values`).
     first_whole_cell = -(-both["life_start"] // step)

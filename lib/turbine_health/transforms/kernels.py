@@ -24,10 +24,10 @@ Booleans = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Cells:
-    """Consecutive cells of one turbine; column i is the cell with absolute index `first + i`.
+    """Consecutive cells; column i is the cell with absolute index `first + i`.
 
-    All arrays are signals × cells. An empty cell has count 0, mean and m2 0, low +inf, high -inf;
-    `last` is then arbitrary.
+    All arrays are signals × cells: the signals of one turbine or, one turbine after the other, of several. An empty cell has
+    count 0, mean and m2 0, low +inf, high -inf; `last` is then arbitrary.
     """
 
     first: int

@@ -117,7 +117,8 @@ def changed_lives(
 ) -> pd.DataFrame:
     """Lives of which a window may be labelled otherwise than before, and from when until when.
 
-    Grain: one row per `asset_id` and `life_number` that changed.
+    Grain: one row per `asset_id` and `life_number` that changed, and one per turbine whose first failure became known, or
+    its last one was taken back.
 
     Args:
         before: Lives as they were, by `to_life_rows`.
@@ -129,10 +130,8 @@ def changed_lives(
         `asset_id`; `changed_from` and `changed_until`: of windows that end between them, both included, microseconds since
         1970 (`ENDLESS`: of all later ones); `is_recut`: their features may differ too, as the life's start moved.
     """
-    differing = pd.concat([before.assign(is_new=False), after.assign(is_new=True)]).drop_duplicates(
-        ["asset_id", *LIFE_FIELDS], keep=False
-    )
-    horizon = labels.horizon_days * MICROSECONDS_PER_DAY
+    differing = pd.concat([before, after]).drop_duplicates(["asset_id", *LIFE_FIELDS], keep=False)
+    horizon, silent = round(labels.horizon_days * MICROSECONDS_PER_DAY), frozenset(unrecorded)
     found = []
     for (asset_id, _), versions in _by_life(differing).items():
         starts, ends = ([life[name] for life in versions] for name in ("life_start", "life_end"))
@@ -140,11 +139,20 @@ def changed_lives(
         if is_recut or not all(life["is_running"] for life in versions):
             found.append((asset_id, min(starts), ENDLESS, is_recut))
         # What was to come is now known, one horizon before the records end; nothing else is new.
-        elif asset_id not in unrecorded:
+        elif asset_id not in silent:
             found.append((asset_id, min(ends) - horizon, max(ends) - horizon, False))
+    # Whether a failure is known decides whether anybody writes them down, for all lives of a turbine.
+    lives = pd.concat([before, after])
+    for asset_id in sorted(_failed(before) ^ _failed(after)):
+        found.append((asset_id, int(lives["life_start"][lives["asset_id"] == asset_id].min()), ENDLESS, False))
     types = {"asset_id": str, "changed_from": "int64", "changed_until": "int64", "is_recut": bool}
     changed: pd.DataFrame = pd.DataFrame(found, columns=list(types)).astype(types)
     return changed
+
+
+def _failed(lives: pd.DataFrame) -> set[str]:
+    """Turbines of which a failure is known."""
+    return set(lives["asset_id"][lives["ended_in_failure"]])
 
 
 def _by_life(lives: pd.DataFrame) -> dict[tuple[str, int], list[dict[Any, Any]]]:
