@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from turbine_health.settings import FeatureSettings
+from turbine_health.transforms import windows
 from turbine_health.transforms.cells import summarised
 from turbine_health.transforms.features import FeaturePlan, feature_plan
 from turbine_health.transforms.windows import built_windows
@@ -293,24 +294,35 @@ def test_a_constant_signal_has_no_spread_and_no_slope():
         assert row["bearing_temp_c__slope_72h"] in (0.0, None)
 
 
-def test_turbines_computed_together_get_what_each_gets_alone():
+@pytest.mark.parametrize(("values_at_once", "rows_per_batch"), [(2**16, 4_096), (400, 30), (1, 1)])
+def test_turbines_computed_together_get_what_each_gets_alone(monkeypatch, values_at_once, rows_per_batch):
+    monkeypatch.setattr(windows, "VALUES_AT_ONCE", values_at_once)
+    monkeypatch.setattr(windows, "ROWS_PER_BATCH", rows_per_batch)
     what = plan()
     first = 1_704_240_000_000_000 // HOUR
     chunk, ends = first // what.chunk_cells + 1, (first + 100, first + 123)
     repaired = (first + 110) * HOUR + 1
-    # The second turbine's windows are cut, the others' are not; nothing is known of the fourth's lives, nor of the fifth.
-    births = {"T1": [first * HOUR], "T2": [first * HOUR, repaired], "T3": [(first + 2) * HOUR], "T4": [], "T5": [first * HOUR]}
+    born, again = first * HOUR, (first + 20) * HOUR
+    # The windows of two are cut, in their second and in their third life; of one no life is known, of the last no cell.
+    births = {
+        "T1": [born],
+        "T2": [born, repaired],
+        "T3": [born, again, repaired],
+        "T4": [born + 2 * HOUR],
+        "T5": [],
+        "T6": [born],
+    }
     cells, wishes = [], []
     for seed, (turbine, starts) in enumerate(births.items()):
         rows = pa.Table.from_batches([summarised(readings(seed=seed), SIGNALS, HOUR)])
         cell = rows["cell_start"].cast(pa.int64()).to_numpy() // HOUR
         held = _of_chunk(rows, cell, chunk, ends[1])
         names = pa.array([turbine] * len(held))
-        cells += [] if turbine == "T5" else [held.drop_columns("asset_id").append_column("asset_id", names)]
+        cells += [] if turbine == "T6" else [held.drop_columns("asset_id").append_column("asset_id", names)]
         wish = _wish(chunk, *ends, starts).drop_columns("asset_id")
         wishes.append(wish.append_column("asset_id", pa.array([turbine])))
     everything, wanted = pa.concat_tables(cells), pa.concat_tables(wishes, promote_options="permissive")
     together = pa.Table.from_batches(built_windows(everything, wanted, what))
     alone = [batch for wish in wishes for batch in built_windows(everything, wish, what)]
-    assert together.num_rows == 5 * 24
+    assert together.num_rows == 6 * 24
     assert together.combine_chunks().equals(pa.Table.from_batches(alone).combine_chunks())

@@ -213,8 +213,7 @@ def window_values(
         held = _stacked([each.laid_out(first, max(int(of_life[-1]), first + 1)) for each in rows])
         born = [starts[life] if life != _NO_LIFE else np.nan for life, starts in zip(lives, life_starts, strict=True)]
         normal = [_normal(*each, of_life, plan) for each in zip(rows, lives, life_starts, strict=True)]
-        known = np.concatenate(normal) if plan.baseline_cells else np.array(np.nan)
-        parts.append(_values_in_life(held, of_life, known, np.array(born)[:, np.newaxis], plan))
+        parts.append(_values_in_life(held, of_life, np.concatenate(normal), np.array(born)[:, np.newaxis], plan))
     values = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
     everything = _stacked([each.laid_out(int(ends[0]) - plan.longest_lookback, int(ends[-1])) for each in rows])
     age = _data_age_hours(everything, ends, plan)
