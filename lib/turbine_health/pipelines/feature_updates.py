@@ -88,7 +88,6 @@ class FeatureUpdates:
         count = counting("cell_start", self.plan.step_seconds, self.plan.chunk_cells)
         near = None if since is None else Near("cell_start", [(self._time(since), EVER)])
         pieces = self.store.read_by_kernel(self.cells, ["asset_id", "cell_start"], count, PIECES, near=near)
-        pieces = self.store.read_by_kernel(self.cells, ["asset_id", "cell_start"], count, PIECES, near=near)
         known = pieces.transform(to_cell_spans).toPandas()
         return known if since is None else known.assign(first_cell=known["first_cell"].clip(upper=since))
 

@@ -129,7 +129,7 @@ def _build_changes(updates: FeatureUpdates, last: Row) -> Written:
     cells = updates.update_cells(ranges)
     before = updates.lives_at(last["lives_version"])
     changed = changed_lives(before, updates.lives, updates.settings.labels, updates.unrecorded)
-    longest_step = max(source.step.total_seconds() for source in updates.settings.sources)
+    longest_step = max((source.step.total_seconds() for source in updates.settings.sources), default=0.0)
     rebuilt = [
         seeing(ranges, plan.longest_lookback),
         ahead(ranges, before, plan.step_seconds, longest_step),
