@@ -14,8 +14,10 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StringType, StructField, StructType
 
+from turbine_health.io.workers import by_workers
 from turbine_health.settings import IngestSettings, Settings
 from turbine_health.sources import Source
 from turbine_health.tables import (
@@ -27,7 +29,8 @@ from turbine_health.tables import (
     training_examples,
     window_features,
 )
-from turbine_health.transforms.health import flag_slices
+from turbine_health.transforms.health import flag_kernels
+from turbine_health.transforms.reading_packs import PACK, SLICES, packing
 from turbine_health.transforms.slicing import Slicing
 
 # Three centuries from 1970 in one piece.
@@ -184,8 +187,10 @@ def with_health_flags(
     latest_by: Sequence[str] = (),
 ) -> DataFrame:
     """Add `_health_flags`, as ingest finds them."""
-    slices, kernel = flag_slices(readings, source, settings, slicing, latest_by)
-    return slices.mapInArrow(kernel, StructType([*readings.schema.fields, StructField("_health_flags", StringType())]))
+    cut, flag = flag_kernels(to_arrow_schema(readings.schema, timezone="UTC"), source, settings, slicing, latest_by)
+    slices = by_workers(by_workers(readings, packing(), PACK), cut, SLICES)
+    flagged = StructType([*readings.schema.fields, StructField("_health_flags", StringType())])
+    return by_workers(slices.repartitionById(slicing.partitions, "partition"), flag, flagged)
 
 
 def _length(columns: Mapping[str, Sequence[Any]]) -> int:

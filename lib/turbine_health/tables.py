@@ -53,7 +53,7 @@ class Table:
     cluster_by: tuple[str, ...] = ()
     description: str = ""
     properties: tuple[tuple[str, str], ...] = ()
-    unrepeated: tuple[str, ...] = ()  # numbers of which hardly one comes twice
+    unrepeated: tuple[str, ...] = ()  # columns of which hardly a value comes twice
 
     @property
     def identifier(self) -> str:
@@ -70,7 +70,7 @@ def bronze(source_name: str) -> Table:
     """Every line ever received from one source, as text."""
     return Table(
         "bronze", source_name, _BRONZE, cluster_by=("_ingested_at",), description=bronze.__doc__ or "",
-        properties=searched_by("_ingested_at", "_source_file"),
+        properties=searched_by("_ingested_at", "_source_file"), unrepeated=("value",),
     )  # fmt: skip
 
 

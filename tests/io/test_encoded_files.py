@@ -54,6 +54,18 @@ def test_rows_and_account_are_those_of_sparks_writer(store: TableStore) -> None:
     assert again.rows_inserted == store.read(WINDOWS).count() == rows.where("asset_id = 'T1'").count()
 
 
+def test_a_kernel_that_finds_nothing_to_write_writes_no_file(store: TableStore) -> None:
+    store.replace_by_kernel(windows(store.spark), unchanged, WINDOWS)
+    result = store.append_by_kernel(windows(store.spark), emptied, WINDOWS, None)
+    assert result.rows_inserted == 0
+    assert len(live_files(store, WINDOWS)) == 2
+
+
+def emptied(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch.slice(0, 0)
+
+
 def test_statistics_are_those_that_delta_itself_notes(store: TableStore) -> None:
     rows = windows(store.spark, partitions=1)
     store.replace_by_kernel(rows, unchanged, WINDOWS)

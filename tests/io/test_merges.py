@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from threading import Timer
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,14 +16,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from turbine_health.errors import ConcurrentRunError, TableError
-from turbine_health.io.delta import TableStore, WriteResult
+from turbine_health.io.delta import TableStore, Transaction, WriteResult
 from turbine_health.io.fingerprints import fingerprints
 from turbine_health.io.merged_files import fits_merged_files
 from turbine_health.io.merges import MergeByKernel
 from turbine_health.io.near import Near
 from turbine_health.io.workers import Kernel
 from turbine_health.tables import window_features
-from turbine_health.transforms.changed_rows import only_changed, row_packs
+from turbine_health.transforms.changed_rows import key_packs, only_changed, replacing, row_packs
 from turbine_health.transforms.packs import PACKS
 
 FEATURE = "rotor_speed_rpm__mean_24h"
@@ -71,10 +73,10 @@ def merged(store: TableStore, rows: DataFrame, kernel: Kernel = unchanged) -> Wr
     first, last = rows.selectExpr("min(window_end)", "max(window_end)").collect()[0]
     merge = MergeByKernel(store, WINDOWS, Near("window_end", [(first.astimezone(), last.astimezone())]))
     seconds = (int(each.timestamp()) for each in (first, last))
-    before = merge.before(row_packs("window_end", 900_000, ["T0", "T1", "T2"], *seconds), PACKS)
+    before = merge.before(WINDOWS.schema.names, row_packs("window_end", 900_000, ["T0", "T1", "T2"], *seconds), PACKS)
     if before is not None:
         rows = rows.unionByName(before.selectExpr("asset_id", "pack AS before"), allowMissingColumns=True)
-        kernel = only_changed(kernel, to_arrow_schema(merge.columns, timezone="UTC"), WINDOWS.keys)
+        kernel = only_changed(kernel, to_arrow_schema(merge.columns(WINDOWS.schema.names), timezone="UTC"), WINDOWS.keys)
     return merge.write(rows.coalesce(1), kernel)
 
 
@@ -136,6 +138,33 @@ def test_it_leaves_what_a_merge_of_sparks_leaves(store: TableStore, monkeypatch:
     theirs = merged(store, rows)
     assert (mine.rows_inserted, mine.rows_updated) == (theirs.rows_inserted, theirs.rows_updated) == (300, 1_800)
     assert_same(store, left)
+
+
+@pytest.mark.parametrize("is_by_workers", [True, False])
+def test_rows_take_the_place_of_those_of_their_keys_and_a_named_merge_is_done_once(
+    store: TableStore, monkeypatch: pytest.MonkeyPatch, is_by_workers: bool
+) -> None:
+    in_files(store)
+    if not is_by_workers:
+        monkeypatch.setattr("turbine_health.io.merges.fits_merged_files", lambda spark, path: False)
+    results = [put_in_place(store, windows(store.spark, 995, 1_002, factor)) for factor in (2.0, 9.0)]
+    assert [(each.rows_inserted, each.rows_updated) for each in results] == [(6, 15), (0, 0)]
+    assert store.version(WINDOWS) == 2
+    assert_same(store, windows(store.spark, 0, 995).unionByName(windows(store.spark, 995, 1_002, 2.0)))
+
+
+def put_in_place(store: TableStore, rows: DataFrame) -> WriteResult:
+    """A merge named `tests` 1 of `rows` that are all to be written."""
+    near = Near("window_end", [(datetime(2020, 1, 1, tzinfo=timezone.utc), datetime(2030, 1, 1, tzinfo=timezone.utc))])
+    merge = MergeByKernel(store, WINDOWS, near, Transaction("tests", 1))
+    if not merge.is_by_workers:
+        return merge.write(rows, unchanged)
+    hours = {name: HOUR_ONE + np.arange(990, 1_010) for name in ("T0", "T1", "T2")}
+    before = merge.before(WINDOWS.keys, key_packs("window_end", 900_000, hours), PACKS)
+    assert before is not None
+    rows = rows.unionByName(before.selectExpr("asset_id", "pack AS before"), allowMissingColumns=True)
+    kernel = replacing(unchanged, to_arrow_schema(merge.columns(WINDOWS.keys), timezone="UTC"), WINDOWS.keys)
+    return merge.write(rows.coalesce(1), kernel)
 
 
 def test_a_table_that_is_not_there_yet_is_made(store: TableStore) -> None:

@@ -112,3 +112,22 @@ def test_rows_of_a_file_that_two_sources_share_are_superseded_once_each(landing)
     ingest(landing.store, both.model_copy(update={"sources": (third, plant, other)}))
     superseded = [(line, codes) for line, codes in landing.codes() if line.endswith(",60")]
     assert superseded == [("T07,2024-01-01 00:00:00,8,60", ["superseded"])] * 2
+
+
+def test_rows_between_the_days_of_a_late_file_stay_as_they_are_though_their_flags_would_be_others_now(landing):
+    days = [f"2024-01-{day:02}" for day in range(1, 13)]
+    for day in days:
+        stuck = [f"T07,{day} {minute // 60:02}:{minute % 60:02}:00,8.{minute},60" for minute in range(0, 1_440, 10)]
+        landing.write(f"{day}.csv", *stuck)
+        landing.ingest()
+    before = {row["event_time"]: row["quality_flags"] for row in landing.silver.collect()}
+    landing.source = {"sampling_minutes": 10, "signals": [
+        {**signal.model_dump(), "expected_constant": True} for signal in landing.settings.sources[0].signals
+    ]}  # fmt: skip
+    landing.write("late.csv", f"T07,{days[0]} 00:05:00,8,61", f"T07,{days[-1]} 23:55:00,8,61")
+    assert landing.ingest().rows_to_silver == 2
+    keys = [(row["asset_id"], row["event_time"]) for row in landing.silver.collect()]
+    assert len(keys) == len(set(keys)) == 12 * 144 + 2
+    after = {row["event_time"]: row["quality_flags"] for row in landing.silver.collect()}
+    changed = {moment.day for moment, flags in before.items() if after[moment] != flags}
+    assert {1, 12} <= changed <= {1, 2, 11, 12}

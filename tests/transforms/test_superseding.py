@@ -2,40 +2,66 @@
 
 from __future__ import annotations
 
+import random
+from datetime import datetime, timezone
+
+import pandas as pd
+import pyarrow as pa
 from pyspark.sql import functions as F
 
-from turbine_health.transforms.superseding import to_hours, with_rank
+from turbine_health.transforms.reading_packs import day_parts
+from turbine_health.transforms.superseding import suspected_hours, with_rank
 
 
-def keys(spark, *rows):
-    return spark.createDataFrame([list(row) for row in rows], "asset_id STRING, time STRING").select(
-        "asset_id", F.col("time").cast("timestamp").alias("event_time")
+def readings(*rows):
+    """Turbine and time of each."""
+    asset_ids, texts = zip(*rows, strict=True)
+    at = [datetime.fromisoformat(text).replace(tzinfo=timezone.utc) for text in texts]
+    return pa.table({"asset_id": asset_ids, "event_time": pa.array(at, pa.timestamp("us", "UTC"))})
+
+
+def suspected(*parts):
+    """Turbine and hour of the day of what is suspected in parts that workers counted one by one."""
+    days = pd.concat([day_parts(part).to_pandas() for part in parts], ignore_index=True)
+    found = suspected_hours(days).sort_values(["asset_id", "hour"])
+    return [(asset_id, hour % 24) for asset_id, hour in found.itertuples(index=False)]
+
+
+def test_readings_at_different_times_are_not_suspected():
+    assert suspected(readings(("T07", "2024-01-01 00:00"), ("T07", "2024-01-01 00:00:30"), ("T08", "2024-01-01 00:00"))) == []
+
+
+def test_a_time_that_comes_twice_makes_its_hour_suspected():
+    twice = readings(
+        ("T07", "2024-01-01 05:10"), ("T08", "2024-01-01 05:10"), ("T07", "2024-01-01 05:10"), ("T07", "2024-01-01 23:50")
     )
+    assert suspected(twice) == [("T07", 5)]
 
 
-def unique_hours(spark, *rows):
-    hours = keys(spark, *rows).transform(to_hours).orderBy("asset_id", "hour_start")
-    return [(row["readings"], row["is_unique"]) for row in hours.collect()]
+def test_parts_that_follow_each_other_are_not_suspected():
+    first = readings(("T07", "2024-01-01 05:10"), ("T07", "2024-01-01 05:20"))
+    then = readings(("T07", "2024-01-01 05:30"), ("T07", "2024-01-02 05:10"))
+    assert suspected(then, first) == []
 
 
-def test_readings_on_different_minutes_are_proven_unique(spark):
-    assert unique_hours(spark, ("T07", "2024-01-01 00:00"), ("T07", "2024-01-01 00:59"), ("T07", "2024-01-01 01:00")) == [
-        (2, True), (1, True),
+def test_where_parts_overlap_each_hour_of_both_is_suspected():
+    whole = readings(("T07", "2024-01-01 01:10"), ("T07", "2024-01-01 20:20"))
+    within = readings(("T07", "2024-01-01 03:30"), ("T07", "2024-01-01 05:10"))
+    later = readings(("T07", "2024-01-01 20:20"), ("T07", "2024-01-01 22:00"))
+    assert suspected(whole, within, later, readings(("T08", "2024-01-01 03:30"))) == [
+        ("T07", 3), ("T07", 4), ("T07", 5), ("T07", 20),
     ]  # fmt: skip
 
 
-def test_a_minute_that_comes_twice_is_not_proven_unique(spark):
-    assert unique_hours(spark, ("T07", "2024-01-01 00:10"), ("T07", "2024-01-01 00:10"), ("T08", "2024-01-01 00:10")) == [
-        (2, False), (1, True),
-    ]  # fmt: skip
-
-
-def test_seconds_within_a_minute_are_not_proven_unique(spark):
-    assert unique_hours(spark, ("T07", "2024-01-01 00:10:30")) == [(1, False)]
-
-
-def test_rows_without_a_key_are_counted_together(spark):
-    assert keys(spark, (None, None), (None, None)).transform(to_hours).head()["readings"] == 2
+def test_no_key_that_comes_twice_is_missed_however_workers_share_the_rows():
+    chance = random.Random(3)
+    for _ in range(200):
+        hours = [(f"T{chance.randrange(2)}", chance.randrange(48)) for _ in range(chance.randrange(1, 30))]
+        rows = [(name, f"2024-01-0{1 + hour // 24} {hour % 24:02}:{chance.randrange(0, 60, 20):02}") for name, hour in hours]
+        shares = [chance.randrange(3) for _ in rows]
+        parts = [readings(*(row for row, share in zip(rows, shares, strict=True) if share == each)) for each in set(shares)]
+        twice = {(asset_id, int(text[11:13])) for asset_id, text in rows if rows.count((asset_id, text)) > 1}
+        assert twice <= set(suspected(*parts))
 
 
 def ranked(spark, *rows):

@@ -5,6 +5,7 @@ import scala.jdk.CollectionConverters._
 
 import org.apache.spark.sql.{DataFrame, SparkSession}
 import org.apache.spark.sql.delta.{DeltaConfigs, DeltaLog, DeltaOperations}
+import org.apache.spark.sql.delta.actions.SetTransaction
 
 /**
  * One merge into a Delta table whose rows Python workers decode, compare and encode (`io/merged_files.py`).
@@ -14,13 +15,18 @@ import org.apache.spark.sql.delta.{DeltaConfigs, DeltaLog, DeltaOperations}
  * without it. The commit is Delta's own, and fails where another writer touched what was read.
  *
  * @param near condition in SQL that all new rows fulfil, and old rows of their keys; on columns that spare files
+ * @param application with `number` names the commit, which is not to be done when `isDone`; null: it is not named
  */
-class MergedFiles(spark: SparkSession, folder: String, near: String) {
+class MergedFiles(spark: SparkSession, folder: String, near: String, application: String, number: Long) {
   private val log = DeltaLog.forTable(spark, folder)
   private val transaction = log.startTransaction(None)
   private val candidates = transaction.filterFiles(Seq(FilePieces.condition(spark, transaction.snapshot, near))).zipWithIndex
+  private val name = Option(application).map(SetTransaction(_, number, Some(System.currentTimeMillis())))
   private val stored = ArrayBuffer.empty[EncodedFiles.Stored]
   private var newRows = 0L
+
+  /** Whether a commit of this name is there already. */
+  def isDone: Boolean = name.exists(wanted => transaction.txnVersion(wanted.appId) >= wanted.version)
 
   /** Whether no old row can lie near. */
   def isAlone: Boolean = candidates.isEmpty
@@ -53,7 +59,7 @@ class MergedFiles(spark: SparkSession, folder: String, near: String) {
         "operationNumSourceRows" -> newRows, "numTargetRowsInserted" -> (newRows - updated), "numTargetRowsUpdated" -> updated,
         "numOutputRows" -> stored.map(_.rows).sum, "numTargetFilesAdded" -> stored.length.toLong,
         "numTargetFilesRemoved" -> removed.length.toLong))
-      transaction.commit(stored.map(_.added).toSeq ++ removed, DeltaOperations.Merge(None, Nil, Nil, Nil))
+      transaction.commit(stored.map(_.added).toSeq ++ removed ++ name, DeltaOperations.Merge(None, Nil, Nil, Nil))
       EncodedFiles.forgetCached(spark, folder)
     }
     newRows - updated

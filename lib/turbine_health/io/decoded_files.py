@@ -53,18 +53,19 @@ def file_pieces(spark: SparkSession, path: str, version: int, names: Sequence[st
     return DataFrame(_jvm_side(spark).read(session._jsparkSession, path, version, list(names), near), spark)
 
 
-def decoding(schema: StructType, kernel: Kernel, *, with_place: bool = False) -> Kernel:
+def decoding(schema: StructType, kernel: Kernel, *, with_place: bool = False, unrepeated: Sequence[str] = ()) -> Kernel:
     """What decodes pieces of files and hands the rows on to `kernel`, a row group a batch.
 
     Args:
         schema: Columns wanted, which are those that were read; null in files that were written before the table had one.
-        kernel: Gets columns of `schema`, of their Arrow types, texts as dictionaries.
+        kernel: Gets columns of `schema`, of their Arrow types, texts as dictionaries but for those `unrepeated`.
         with_place: Whether it gets the columns `PLACE`, too: the number of the file among those read, and of the row in it.
+        unrepeated: Columns of which hardly a value comes twice.
     """
     wanted = to_arrow_schema(schema, timezone="UTC")
 
     def decode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return kernel(_row_groups(batches, wanted, with_place))
+        return kernel(_row_groups(batches, wanted, _texts(wanted) - set(unrepeated), with_place))
 
     return decode
 
@@ -73,9 +74,15 @@ def _jvm_side(spark: Any) -> Any:
     return spark.sparkContext._jvm.turbinehealth.FilePieces
 
 
-def _row_groups(pieces: Iterator[pa.RecordBatch], schema: pa.Schema, with_place: bool = False) -> Iterator[pa.RecordBatch]:
+def _texts(schema: pa.Schema) -> set[str]:
+    return {each.name for each in schema if pa.types.is_string(each.type)}
+
+
+def _row_groups(
+    pieces: Iterator[pa.RecordBatch], schema: pa.Schema, dictionaries: set[str], with_place: bool
+) -> Iterator[pa.RecordBatch]:
     """Row groups from the pieces of their files, each decoded when its last piece is there."""
-    file = _File(schema, with_place)
+    file = _File(schema, dictionaries, with_place)
     for batch in pieces:
         columns = (batch[name] for name in ("file", "group", "position", "piece"))
         for number, group, position, piece in zip(*columns, strict=True):
@@ -90,10 +97,11 @@ class _File(io.RawIOBase):
     """The footer or one row group of a file, to be read as if the whole of it were there."""
 
     def __init__(
-        self, schema: pa.Schema, with_place: bool, number: int = 0,
+        self, schema: pa.Schema, dictionaries: set[str], with_place: bool, number: int = 0,
         group: int = FOOTER, metadata: pq.FileMetaData | None = None, size: int = 0,
     ) -> None:  # fmt: skip
         self._schema = schema
+        self._dictionaries = dictionaries
         self._with_place = with_place
         self._number = number
         self.group = group
@@ -106,10 +114,10 @@ class _File(io.RawIOBase):
     def next_group(self, number: int, group: int) -> _File:
         """Another row group of this file, or the footer of the next one."""
         if group == FOOTER:
-            return _File(self._schema, self._with_place, number)
+            return _File(self._schema, self._dictionaries, self._with_place, number)
         metadata = self._metadata or pq.read_metadata(pa.BufferReader(b"".join(self._pieces)))
         size = self._size or self._starts[-1] + len(self._pieces[-1])
-        return _File(self._schema, self._with_place, number, group, metadata, size)
+        return _File(self._schema, self._dictionaries, self._with_place, number, group, metadata, size)
 
     def add(self, position: int, piece: pa.Buffer) -> None:
         self._starts.append(position)
@@ -119,10 +127,10 @@ class _File(io.RawIOBase):
         """The rows; nothing where only the footer is there."""
         if self.group == FOOTER:
             return
-        texts = [each.name for each in self._schema if pa.types.is_string(each.type)]
         file = pq.ParquetFile(
-            self, metadata=self._metadata, read_dictionary=texts, pre_buffer=False, coerce_int96_timestamp_unit="us"
-        )
+            self, metadata=self._metadata, read_dictionary=list(self._dictionaries), pre_buffer=False,
+            coerce_int96_timestamp_unit="us",
+        )  # fmt: skip
         have = set(file.schema_arrow.names)
         names = [name for name in self._schema.names if name in have]
         rows = file.read_row_group(self.group, columns=names, use_threads=False).combine_chunks()

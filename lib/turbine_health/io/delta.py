@@ -121,7 +121,7 @@ class TableStore:
         rows = self.read(table, version).select(*columns)
         if fits_decoded_files(self.spark, path, version):
             pieces = file_pieces(self.spark, path, version, columns, near.sql() if near else None)
-            return pieces, decoding(rows.schema, kernel)
+            return pieces, decoding(rows.schema, kernel, unrepeated=table.unrepeated)
         return rows.where(near.sql()) if near else rows, kernel
 
     def read_by_kernel(

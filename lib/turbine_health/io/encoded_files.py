@@ -153,8 +153,9 @@ class _File:
 
     def add(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """Take rows in, and give away what is encoded."""
-        self._waiting.append(batch)
-        self._waiting_bytes += batch.nbytes
+        if len(batch):
+            self._waiting.append(batch)
+            self._waiting_bytes += batch.nbytes
         if self._waiting_bytes >= ROW_GROUP_BYTES:
             yield from self._encode()
 

@@ -42,19 +42,23 @@ def fits_merged_files(spark: SparkSession, path: str) -> bool:
 class MergedFiles:
     """One merge into a table, which it holds fast as it is: another run that changes what was read makes it fail."""
 
-    def __init__(self, spark: SparkSession, table: Table, path: str, near: str) -> None:
+    def __init__(self, spark: SparkSession, table: Table, path: str, near: str, application: str | None, number: int) -> None:
         """See `io/merges.py`; `path` is a Delta table for which `fits_merged_files` holds."""
         session: Any = spark
         self._spark = spark
         self._table = table
-        self._merge = _jvm_side(spark)(session._jsparkSession, path, near)
+        self._merge = _jvm_side(spark)(session._jsparkSession, path, near, application, number)
 
-    def before(self, kernel: Kernel, made: StructType) -> DataFrame | None:
+    def is_done(self) -> bool:
+        """Whether a commit of this name is there already."""
+        return bool(self._merge.isDone())
+
+    def before(self, kernel: Kernel, made: StructType, columns: StructType) -> DataFrame | None:
         """What `kernel` makes of the rows in files where old rows may lie, with their `PLACE`; None: there is no such file."""
         if self._merge.isAlone():
             return None
-        pieces = DataFrame(self._merge.before(self._table.schema.names), self._spark)
-        return by_workers(pieces, decoding(self._table.schema, kernel, with_place=True), made)
+        pieces = DataFrame(self._merge.before(columns.names), self._spark)
+        return by_workers(pieces, decoding(columns, kernel, with_place=True), made)
 
     def write(self, rows: DataFrame, kernel: Kernel) -> tuple[int, int]:
         """Write what `kernel` makes of each partition of `rows`, in one commit.

@@ -234,11 +234,12 @@ class FeatureUpdates:
         """Write the rows of `slices` that are new or other than before; a file without such a row stays as it is."""
         rows, kernel = slices
         merge = MergeByKernel(self.store, table, self._near(table.keys[1], (extent.first, extent.last)))
-        before = merge.before(self._row_packs(table, pieces, extent), PACKS)
+        names = table.schema.names
+        before = merge.before(names, self._row_packs(table, pieces, extent), PACKS)
         if before is not None:
             own = before.withColumnsRenamed({"block": "chunk", "pack": "before"})
             rows = rows.unionByName(own, allowMissingColumns=True)
-            kernel = only_changed(kernel, to_arrow_schema(merge.columns, timezone="UTC"), table.keys)
+            kernel = only_changed(kernel, to_arrow_schema(merge.columns(names), timezone="UTC"), table.keys)
         return self._told(table, lambda: merge.write(slicing.exchanged(rows), kernel))
 
     def _told(self, table: Table, write: Callable[[], WriteResult]) -> WriteResult:

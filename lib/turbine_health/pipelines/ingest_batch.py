@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from datetime import datetime, timezone
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.io.delta import TableStore, Transaction, WriteResult
+from turbine_health.io.encoded_files import small_batches
 from turbine_health.io.feeds import first_lines, write_lines
 from turbine_health.io.local_rows import local_rows
 from turbine_health.io.raw_files import Batch
@@ -22,12 +22,16 @@ from turbine_health.pipelines.ingest_account import BatchAccount, record_account
 from turbine_health.pipelines.ingest_received import Received, neighbours_of
 from turbine_health.pipelines.ingest_silver import write_silver
 from turbine_health.pipelines.ingest_superseded import Superseded, find_superseded
+from turbine_health.pipelines.ingest_verdicts import judge
 from turbine_health.settings import Settings
 from turbine_health.sources import Source
 from turbine_health.tables import CHANGED_HOURS, QUARANTINE, bronze
-from turbine_health.transforms.layouts import LAYOUT_SCHEMA, Layout, common_positions, layout_of
-from turbine_health.transforms.quality import as_array, good_keys, to_judged_rows, to_verdicts
-from turbine_health.transforms.superseding import to_hours
+from turbine_health.transforms.layouts import LAYOUT_SCHEMA, Layout, layout_of
+from turbine_health.transforms.quality import as_array
+from turbine_health.transforms.reading_packs import HOUR
+from turbine_health.transforms.silver_rows import counting_hours
+from turbine_health.transforms.slicing import of_turbine
+from turbine_health.transforms.times import as_micros
 
 
 def take_batch(store: TableStore, settings: Settings, source: Source, batch: Batch) -> BatchAccount:
@@ -42,20 +46,16 @@ def take_batch(store: TableStore, settings: Settings, source: Source, batch: Bat
     layouts = _write_bronze(store, source, batch, transaction)
     files = local_rows(store.spark, [layout.as_row() for layout in layouts], LAYOUT_SCHEMA)
     uris = {layout.order: layout.file for layout in layouts}
-    lines = store.read(bronze(source.name)).where(F.col("_ingested_at") == batch.received_at)
-    judged = lines.transform(to_judged_rows, files, source, common_positions(layouts), settings.ingest.max_future_minutes)
-    # Cutting and judging lines costs more than all that follows, and four queries need the result. On disk, for
-    # the rows of a batch are as large as the whole heap of a small driver.
-    rows = judged.transform(to_verdicts, source).persist(StorageLevel.DISK_ONLY)
-    hours = rows.transform(good_keys).transform(to_hours).persist()
-    received = Received(store, settings, source, batch.received_at, run_id, transaction, rows, files, uris, hours)
-    neighbours = neighbours_of(received)
-    superseded = find_superseded(received, neighbours)
-    _write_quarantine(received, superseded)
-    write_silver(received, neighbours, superseded)
-    changed = write_changed_hours(received)
+    verdicts = judge(store, settings, source, batch.received_at, layouts, files)
+    received = Received(store, settings, source, batch.received_at, run_id, transaction, verdicts, files, uris)
+    with small_batches(store.spark), verdicts.short_plans():
+        neighbours = neighbours_of(received)
+        superseded = find_superseded(received, neighbours)
+        _write_quarantine(received, superseded)
+        write_silver(received, neighbours, superseded)
+        changed = write_changed_hours(received)
     account = record_account(received, layouts, changed, started)
-    for cached in (rows, hours, superseded.rows, changed):
+    for cached in (verdicts, neighbours, superseded.rows, changed):
         if cached is not None:
             cached.unpersist()
     return account
@@ -67,14 +67,12 @@ def write_changed_hours(received: Received) -> DataFrame:
     Returns:
         `asset_id`, `hour_start`, and `new_rows`, those that came with the batch; cached.
     """
-    # Another run may have written own rows again since, for their flags alone.
-    changed = (
-        received.store.read(received.silver)
-        .where((F.col("_run_id") == received.run_id) | received.is_own)
-        .groupBy("asset_id", F.date_trunc("HOUR", "event_time").alias("hour_start"))
-        .agg(F.count_if(received.is_own).alias("new_rows"))
-        .persist()
-    )
+    columns = ["asset_id", "event_time", "_source", "_ingested_at", "_run_id"]
+    count = counting_hours(received.run_id, received.source.name, as_micros(received.received_at))
+    made = of_turbine("hour", "new_rows")
+    parts = received.store.read_by_kernel(received.silver, columns, count, made, near=received.touched)
+    hour = F.timestamp_micros(F.col("hour") * HOUR).alias("hour_start")
+    changed = parts.groupBy("asset_id", hour).agg(F.sum("new_rows").alias("new_rows")).persist()
     rows = changed.select("asset_id", "hour_start", F.lit(received.run_id).alias("run_id"))
     if received.totals.rows > received.totals.unusable:
         received.store.append(rows, CHANGED_HOURS, received.transaction)
@@ -112,7 +110,9 @@ def _write_quarantine(received: Received, superseded: Superseded) -> None:
 def _rejected(received: Received) -> DataFrame:
     """Rows with a reason, as quarantine holds them but for `_quarantined_at`."""
     files = received.files.select("_file_order", "_source_file")
-    rejected = received.rows.where(F.col("_reasons").isNotNull()).join(F.broadcast(files), on="_file_order", how="left")
+    rejected = received.verdicts.judged.where(F.col("_reasons").isNotNull()).join(
+        F.broadcast(files), on="_file_order", how="left"
+    )
     return rejected.select(
         F.col("_line").alias("value"), as_array(F.col("_reasons")).alias("reasons"), "asset_id", "event_time",
         F.lit(received.source.name).alias("_source"), "_source_file", "_source_row", "_ingested_at",

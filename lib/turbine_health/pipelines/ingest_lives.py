@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
+from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.io.delta import TableStore
+from turbine_health.io.encoded_files import small_batches
 from turbine_health.io.event_logs import read_event_log
 from turbine_health.io.local_rows import local_rows
-from turbine_health.io.short_plans import cached_with_short_plan
+from turbine_health.io.short_plans import cached_with_short_plan, for_few_rows
 from turbine_health.pipelines.bronze_layouts import layouts_in_bronze
 from turbine_health.settings import Settings
 from turbine_health.sources import EventLog, FlagColumn, LastReading, Source
@@ -25,6 +28,7 @@ from turbine_health.transforms.events import (
 )
 from turbine_health.transforms.layouts import LAYOUT_SCHEMA, common_positions
 from turbine_health.transforms.lives import to_lives, to_outages
+from turbine_health.transforms.silver_rows import SPANS, spanning
 
 logger = logging.getLogger("turbine_health")
 
@@ -35,8 +39,14 @@ def update_lives(store: TableStore, settings: Settings) -> None:
     Raises:
         SourceError: An event log that is not there, or lacks a column that the description names.
     """
-    silver = store.read(sensor_readings(settings.signal_names))
-    spans = cached_with_short_plan(_spans(silver, settings))
+    with_flags = any(isinstance(source.failures, FlagColumn) for source in settings.sources)
+    # Only of flags is there a row of Spark's for each reading.
+    with small_batches(store.spark), nullcontext() if with_flags else for_few_rows(store.spark):
+        _update_lives(store, settings)
+
+
+def _update_lives(store: TableStore, settings: Settings) -> None:
+    spans = cached_with_short_plan(_spans(store, settings))
     held = [spans]
     events, rejected = store.empty(ASSET_EVENTS), store.empty(QUARANTINED_EVENTS)
     for source in settings.sources:
@@ -51,7 +61,7 @@ def update_lives(store: TableStore, settings: Settings) -> None:
             own = spans.where(F.col("_source") == source.name)
             events = events.unionByName(failures_at_last_reading(own, source.name, source.step).select(*events.columns))
         elif isinstance(source.failures, FlagColumn) and store.exists(bronze(source.name)):
-            flags = _flags(store, source, source.failures, silver)
+            flags = _flags(store, settings, source, source.failures)
             events = events.unionByName(failures_while_flagged(flags, source.name).select(*events.columns))
     turbines = spans.groupBy("asset_id").agg(
         F.min("first_reading").alias("first_reading"), F.max("records_end").alias("records_end")
@@ -64,18 +74,18 @@ def update_lives(store: TableStore, settings: Settings) -> None:
         frame.unpersist()
 
 
-def _spans(silver: DataFrame, settings: Settings) -> DataFrame:
+def _spans(store: TableStore, settings: Settings) -> DataFrame:
     """First and last reading of each turbine and source; `ends_in_failure` where the last one comes before a failure."""
-    ends = [F.min("event_time").alias("first_reading"), F.max("event_time").alias("last_reading")]
+    columns = ["asset_id", "_source", "event_time"]
     if any(isinstance(source.failures, LastReading) for source in settings.sources):
-        # Only then: a text that changes with every reading makes Spark sort all of silver instead of hashing it.
-        ends.append(F.max_by("_source_file", "event_time").alias("last_file"))
-    by_source = silver.groupBy("asset_id", "_source").agg(*ends)
+        columns.append("_source_file")
+    found = store.read_by_kernel(sensor_readings(settings.signal_names), columns, spanning(), SPANS)
+    by_source = found.groupBy("asset_id", "_source").agg(
+        F.min("first_reading").alias("first_reading"), F.max("last_reading").alias("last_reading"),
+        F.max_by("last_file", "last_reading").alias("last_file"),
+    )  # fmt: skip
     parts = [_span_of(by_source.where(F.col("_source") == source.name), source) for source in settings.sources]
-    spans = parts[0]
-    for part in parts[1:]:
-        spans = spans.unionByName(part)
-    return spans
+    return reduce(DataFrame.unionByName, parts)
 
 
 def _span_of(spans: DataFrame, source: Source) -> DataFrame:
@@ -98,7 +108,7 @@ def glob_as_regex(pattern: str) -> str:
     return f"^{escaped}$"
 
 
-def _flags(store: TableStore, source: Source, failures: FlagColumn, silver: DataFrame) -> DataFrame:
+def _flags(store: TableStore, settings: Settings, source: Source, failures: FlagColumn) -> DataFrame:
     """Whether each reading of silver carries the failure flag; only bronze holds it."""
     lines = store.read(bronze(source.name))
     layouts = layouts_in_bronze(store, source, lines)
@@ -106,6 +116,7 @@ def _flags(store: TableStore, source: Source, failures: FlagColumn, silver: Data
     rows = lines.transform(to_rows, files, source, common_positions(layouts))
     is_failed = F.coalesce(F.trim(raw_name(source, failures.column)) == failures.failed_value, F.lit(False))
     flagged = rows.select(*PROVENANCE, is_failed.alias("is_failed"))
+    silver = store.read(sensor_readings(settings.signal_names))
     readings = silver.where(F.col("_source") == source.name).select("asset_id", "event_time", *PROVENANCE)
     return readings.join(flagged, on=list(PROVENANCE), how="inner")
 

@@ -4,31 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
+import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType, TimestampType
 
 from turbine_health.io.delta import TableStore, Transaction
+from turbine_health.io.local_rows import local_rows
+from turbine_health.io.near import Near
+from turbine_health.pipelines.ingest_verdicts import Verdicts
 from turbine_health.settings import Settings
 from turbine_health.sources import Source
 from turbine_health.tables import INGEST_RUNS, Table, sensor_readings
 from turbine_health.transforms.health import Reach
+from turbine_health.transforms.kernels import Integers
+from turbine_health.transforms.reading_packs import DAY
+from turbine_health.transforms.superseding import hours_within
+from turbine_health.transforms.times import as_time, whole_hours
 
 # Rows that are in silver already stand behind every file of the batch.
 BEFORE_ALL_FILES = -1
+# First and last reading of a turbine in the batch.
+_SPANS = StructType([
+    StructField("asset_id", StringType()), StructField("first", TimestampType()), StructField("last", TimestampType()),
+])  # fmt: skip
 # What the names of readmissions begin with.
 READMISSION = "readmit-"
 
 
 @dataclass(frozen=True)
 class Totals:
-    """What a batch brought. `days`: on which there are readings, about."""
+    """What a batch brought. `days`: on which there are readings."""
 
     rows: int
     unusable: int
-    unproven_hours: int
     first_time: datetime | None
     last_time: datetime | None
     days: int
@@ -38,10 +50,9 @@ class Totals:
 class Received:
     """The rows that one batch brought, judged, and where they go.
 
-    `rows` comes from `quality.to_verdicts`, `files` is of `LAYOUT_SCHEMA`, `file_uris` gives the URI of each
-    `_file_order`, `hours` comes from `superseding.to_hours` over all rows of the batch. Without a `transaction` every
-    write counts anew. `file_orders` gives `_source_file` and `_file_order` of silver's rows that came with the same
-    batches; a new batch has none.
+    `verdicts` are those of its rows, `files` is of `LAYOUT_SCHEMA`, `file_uris` gives the URI of each `_file_order`.
+    Without a `transaction` every write counts anew. `file_orders` gives `_source_file` and `_file_order` of silver's rows
+    that came with the same batches; a new batch has none.
     """
 
     store: TableStore
@@ -50,31 +61,19 @@ class Received:
     received_at: datetime
     run_id: str
     transaction: Transaction | None
-    rows: DataFrame
+    verdicts: Verdicts
     files: DataFrame
     file_uris: Mapping[int, str]
-    hours: DataFrame
     file_orders: DataFrame | None = None
 
     @cached_property
     def totals(self) -> Totals:
-        """Counted once; this is the pass that reads and judges every line of the batch."""
-        is_usable = F.col("asset_id").isNotNull()
-        row = self.hours.agg(
-            F.sum("readings"),
-            F.sum(F.when(~is_usable, F.col("readings"))),
-            F.count_if(is_usable & ~F.col("is_unique")),
-            F.min("first_time"),
-            F.max("last_time"),
-            F.approx_count_distinct(F.date_trunc("DAY", "hour_start")),
-        ).head()
-        assert row is not None
-        return Totals(row[0] or 0, row[1] or 0, row[2], row[3], row[4], row[5])
-
-    @property
-    def good(self) -> DataFrame:
-        """The rows that belong in silver."""
-        return self.rows.where(F.col("_reasons").isNull())
+        """Over all rows of the batch."""
+        days, unusable = self.verdicts.counted.days, self.verdicts.counted.unusable
+        if days.empty:
+            return Totals(unusable, unusable, None, None, 0)
+        ends = as_time(days["first_time"].min()), as_time(days["last_time"].max())
+        return Totals(int(days["readings"].sum()) + unusable, unusable, *ends, days["day"].nunique())
 
     @property
     def silver(self) -> Table:
@@ -91,6 +90,31 @@ class Received:
         """How far the flags of a reading look."""
         return Reach.of(self.source, self.settings.ingest)
 
+    @property
+    def touched(self) -> Near:
+        """Where in silver the batch may change a row: replace it, or its flags. Around all of `touched_hours`."""
+        return self.near(*self._touching)
+
+    @property
+    def touched_hours(self) -> dict[str, Integers]:
+        """Hours of each turbine in which that may be, as `superseding.hours_within` gives them."""
+        return hours_within(self.verdicts.counted.days, *self._touching)
+
+    @property
+    def _touching(self) -> tuple[timedelta, timedelta]:
+        """How long before and after its readings a batch may change a row, in whole hours."""
+        return whole_hours(self.reach.after), whole_hours(self.reach.before)
+
+    def near(self, earlier: timedelta, later: timedelta) -> Near:
+        """The days of which the batch brings readings, and so much before and after them."""
+        brought = np.unique(self.verdicts.counted.days["day"].to_numpy())
+        if not brought.size:
+            return Near("_ingested_at", [(self.received_at, self.received_at)])
+        is_apart = np.diff(brought) > 1
+        starts, stops = brought[np.append(True, is_apart)], brought[np.append(is_apart, True)] + 1
+        runs = [(as_time(start * DAY), as_time(stop * DAY)) for start, stop in zip(starts, stops, strict=True)]
+        return Near("event_time", [(start - earlier, stop + later) for start, stop in runs])
+
 
 def neighbours_of(received: Received) -> DataFrame | None:
     """Readings in silver that the batch may replace, or whose flags it may change, and those they depend on.
@@ -98,17 +122,19 @@ def neighbours_of(received: Received) -> DataFrame | None:
     Grain: one row per `asset_id` and `event_time`.
 
     Returns:
-        Rows of silver with `is_settled`, too far away for its flags to change, and `_file_order`. None when there
+        Rows of silver with `is_settled`, too far away for its flags to change, and `_file_order`; cached. None when there
         is no row.
     """
     store, totals, reach = received.store, received.totals, received.reach
     if totals.first_time is None or totals.last_time is None or not store.exists(received.silver):
         return None
     around = reach.before + reach.after
-    spans = received.hours.groupBy("asset_id").agg(F.min("first_time").alias("first"), F.max("last_time").alias("last"))
+    by_turbine = received.verdicts.counted.days.groupby("asset_id").agg({"first_time": "min", "last_time": "max"}).reset_index()
+    rows = [(asset_id, as_time(first), as_time(last)) for asset_id, first, last in by_turbine.itertuples(index=False)]
+    spans = local_rows(store.spark, rows, _SPANS)
     time = F.col("event_time")
     # The literal bounds let Delta skip files; the turbine's own span then keeps only what is near.
-    is_near_batch = time.between(totals.first_time - around, totals.last_time + around)
+    is_near_batch = F.expr(received.near(around, around).sql())
     is_near = (time >= F.col("first") - F.lit(around)) & (time <= F.col("last") + F.lit(around))
     is_settled = (time < F.col("first") - F.lit(reach.after)) | (time > F.col("last") + F.lit(reach.before))
     neighbours = (
@@ -119,8 +145,12 @@ def neighbours_of(received: Received) -> DataFrame | None:
         .withColumn("is_settled", is_settled)
         .drop("first", "last")
         .transform(_with_file_order, received.file_orders)
+        .persist()
     )
-    return None if neighbours.isEmpty() else neighbours
+    if neighbours.isEmpty():
+        neighbours.unpersist()
+        return None
+    return neighbours
 
 
 def with_unaccounted_run(silver: DataFrame, store: TableStore) -> DataFrame:

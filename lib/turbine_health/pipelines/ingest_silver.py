@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from math import ceil
 
-from pyspark import StorageLevel
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import ArrayType, BooleanType, StringType, StructField, StructType
 
-from turbine_health.io.workers import by_workers
+from turbine_health.io.merges import MergeByKernel
+from turbine_health.io.workers import Kernel, by_workers
 from turbine_health.pipelines.ingest_received import Received, with_unaccounted_run
 from turbine_health.pipelines.ingest_superseded import Superseded
+from turbine_health.transforms.changed_rows import key_packs, replacing
 from turbine_health.transforms.flags import value_flags
-from turbine_health.transforms.health import flag_slices
+from turbine_health.transforms.health import flag_kernels
+from turbine_health.transforms.packs import PACKS
 from turbine_health.transforms.quality import SEPARATOR
-from turbine_health.transforms.silver_rows import BatchFacts, with_provenance
+from turbine_health.transforms.reading_packs import PACK, SLICES, packing
+from turbine_health.transforms.silver_rows import BatchFacts, only_touched, with_provenance
 from turbine_health.transforms.slicing import Slicing
 from turbine_health.transforms.superseding import LATEST_FIRST
 
@@ -33,56 +37,61 @@ def write_silver(received: Received, neighbours: DataFrame | None, superseded: S
     """Write the readings that stay, and the flags that they change on their neighbours, in one commit."""
     if received.totals.first_time is None and received.store.exists(received.silver):
         return
-    readings = _own_readings(received)
+    packs, readings = received.verdicts.packs, received.verdicts.readings
     if neighbours is not None:
-        readings = readings.unionByName(_neighbours_readings(received, neighbours), allowMissingColumns=True)
+        old = _neighbours_readings(received, neighbours)
+        packs, readings = packs.union(by_workers(old, packing(), PACK)), _all_columns(readings, old.schema)
     latest_by = LATEST_FIRST if superseded.rows is not None else ()
-    slices, flagging = flag_slices(readings, received.source, received.settings.ingest, slicing_of(received), latest_by)
+    slicing = slicing_of(received, neighbours.count() if neighbours is not None else 0)
+    columns = to_arrow_schema(readings, timezone="UTC")
+    cut, flag = flag_kernels(columns, received.source, received.settings.ingest, slicing, latest_by)
+    slices = by_workers(packs, cut, SLICES)
     facts = BatchFacts(received.source.name, received.run_id, received.file_uris)
-    schema = received.silver.schema if neighbours is None else StructType([*received.silver.schema, *_AS_IT_WAS])
-    columns = dict(zip(schema.names, to_arrow_schema(schema, timezone="UTC").types, strict=True))
-    kernel = with_provenance(flagging, facts, columns, SEPARATOR)
     if neighbours is None:
-        received.store.append_by_kernel(slices, kernel, received.silver, received.transaction)
+        kernel = with_provenance(flag, facts, _types(received.silver.schema), SEPARATOR)
+        exchanged = slices.repartitionById(slicing.partitions, "partition")
+        received.store.append_by_kernel(exchanged, kernel, received.silver, received.transaction)
     else:
-        _write_beside_neighbours(received, by_workers(slices, kernel, schema), superseded)
+        beside = _types(StructType([*received.silver.schema, *_AS_IT_WAS]))
+        kernel = only_touched(with_provenance(flag, facts, beside, SEPARATOR), SEPARATOR, received.touched_hours)
+        _write_beside_neighbours(received, slices, kernel, slicing)
 
 
-def slicing_of(received: Received) -> Slicing:
+def slicing_of(received: Received, neighbours: int) -> Slicing:
     """Slices of about `ROWS_PER_TASK` readings: first as few days as hold them, then shares of the turbines.
 
     So a file of silver holds few days of many turbines, and one day more touches the newest files alone.
     """
     totals, reach = received.totals, received.reach
-    rows_a_day = max(1, totals.rows - totals.unusable) / max(1, totals.days)
+    rows = totals.rows - totals.unusable + neighbours
+    rows_a_day = max(1, rows) / max(1, totals.days)
     shortest = REACHES_PER_SLICE * (reach.before + reach.after) / timedelta(days=1)
     days = max(ROWS_PER_TASK / rows_a_day, shortest)
     shares = max(1, round(rows_a_day * days / ROWS_PER_TASK))
-    tasks = 1 + totals.rows // ROWS_PER_TASK
+    tasks = 1 + rows // ROWS_PER_TASK
     return Slicing(chunk_seconds=round(days * 86_400), chunks=ceil(tasks / shares), turbine_shares=shares)
 
 
-def _write_beside_neighbours(received: Received, rows: DataFrame, superseded: Superseded) -> None:
-    """`rows` have the columns of silver and `_AS_IT_WAS`."""
-    columns = received.silver.schema.names
-    is_new = F.col("is_settled").isNull()
-    is_changed = is_new | (~F.col("is_settled") & (F.col("quality_flags") != F.col("_old_flags")))
-    changed = rows.where(is_changed).persist(StorageLevel.DISK_ONLY)
-    old_time = F.when(~is_new, F.col("event_time"))
-    first, last = changed.agg(F.min(old_time), F.max(old_time)).collect()[0]
-    touched = [moment for moment in (first, last, *(superseded.silver_times or ())) if moment is not None]
-    table, transaction = received.silver, received.transaction
-    if touched:
-        within = f"old.event_time BETWEEN {_literal(min(touched))} AND {_literal(max(touched))}"
-        received.store.merge(changed.select(*columns), table, within=within, transaction=transaction)
-    else:
-        received.store.append(changed.select(*columns), table, transaction)
-    changed.unpersist()
+def _write_beside_neighbours(received: Received, slices: DataFrame, kernel: Kernel, slicing: Slicing) -> None:
+    """`kernel` gives new rows, and old ones whose flags they change, of `reading_packs.SLICES`."""
+    silver = received.silver
+    merge = MergeByKernel(received.store, silver, received.touched, received.transaction)
+    pack = key_packs("event_time", slicing.chunk_seconds, received.touched_hours)
+    before = merge.before(silver.keys, pack, PACKS) if merge.is_by_workers else None
+    if before is not None:
+        partition = slicing.partition_of(F.col("asset_id"), F.col("block")).alias("partition")
+        old = before.select(partition, "asset_id", F.col("pack").alias("before"))
+        slices = slices.unionByName(old, allowMissingColumns=True)
+        kernel = replacing(kernel, to_arrow_schema(merge.columns(silver.keys), timezone="UTC"), silver.keys)
+    merge.write(slices.repartitionById(slicing.partitions, "partition"), kernel)
 
 
-def _own_readings(received: Received) -> DataFrame:
-    own = [signal.name for signal in received.source.signals]
-    return received.good.select("asset_id", "event_time", *own, "_value_flags", "_file_order", "_source_row", "_ingested_at")
+def _types(schema: StructType) -> dict[str, pa.DataType]:
+    return dict(zip(schema.names, to_arrow_schema(schema, timezone="UTC").types, strict=True))
+
+
+def _all_columns(first: StructType, second: StructType) -> StructType:
+    return StructType([*first, *(each for each in second if each.name not in first.names)])
 
 
 def _neighbours_readings(received: Received, neighbours: DataFrame) -> DataFrame:
@@ -92,8 +101,3 @@ def _neighbours_readings(received: Received, neighbours: DataFrame) -> DataFrame
         kept_flags.alias("_value_flags"), "_file_order", "_source_row", "_ingested_at",
         "_source", "_source_file", "_unaccounted_run", "is_settled", F.col("quality_flags").alias("_old_flags"),
     )  # fmt: skip
-
-
-def _literal(moment: datetime) -> str:
-    """A time that Spark gave to Python, in this machine's zone, as SQL."""
-    return f"TIMESTAMP '{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S.%f}+00:00'"

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame
+import numpy as np
+import pandas as pd
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
+from turbine_health.io.delta import TableStore
+from turbine_health.io.near import Near
 from turbine_health.pipelines.ingest_received import Received
-from turbine_health.tables import PROVENANCE, QUARANTINE, bronze
-from turbine_health.transforms.superseding import superseded_reasons, with_rank
+from turbine_health.tables import PROVENANCE, QUARANTINE, Table, bronze
+from turbine_health.transforms.bronze_lines import lines_at
+from turbine_health.transforms.kernels import Integers
+from turbine_health.transforms.reading_packs import HOUR
+from turbine_health.transforms.superseding import superseded_reasons, suspected_hours, with_rank
 
 
 @dataclass(frozen=True)
@@ -24,8 +33,6 @@ class Superseded:
 
     rows: DataFrame | None
     of_batch: int = 0
-    of_silver: int = 0
-    silver_times: tuple[datetime, datetime] | None = None
     moments: tuple[datetime, ...] = ()
     sources: tuple[str, ...] = ()
 
@@ -34,14 +41,11 @@ class Superseded:
         assert self.rows is not None
         known = {source.name for source in received.settings.sources}
         tables = [bronze(name) for name in self.sources if name in known and received.store.exists(bronze(name))]
-        lines = reduce(DataFrame.unionByName, (received.store.read(table) for table in tables))
-        few = (
-            lines.where(F.col("_ingested_at").isin(*self.moments))
-            .join(F.broadcast(self.rows.select(*PROVENANCE)), on=list(PROVENANCE), how="left_semi")
-            .select(*PROVENANCE, "value")
-        )
+        of_file = self.rows.groupBy("_source_file").agg(F.collect_list("_source_row").alias("rows")).toPandas()
+        wanted = {str(file): np.asarray(rows, dtype=np.int64) for file, rows in of_file.itertuples(index=False)}
+        lines = reduce(DataFrame.union, (_lines(received.store, table, wanted, self.moments) for table in tables))
         return (
-            self.rows.join(few, on=list(PROVENANCE), how="left")
+            self.rows.join(lines, on=list(PROVENANCE), how="left")
             .withColumns({"reasons": superseded_reasons(F.col("_winner_file")), "_run_id": F.lit(received.run_id)})
             .select(*[name for name in QUARANTINE.schema.names if name != "_quarantined_at"])
         )
@@ -52,38 +56,44 @@ _KEYED = ("asset_id", "event_time", "_source", "_source_file", "_source_row", "_
 
 def find_superseded(received: Received, neighbours: DataFrame | None) -> Superseded:
     """Find them, in the hours whose keys are not proven unique."""
-    if received.totals.unproven_hours == 0 and neighbours is None:
-        return Superseded(None)
-    rows = _superseded_rows(received, neighbours).persist()
-    is_old = ~F.col("is_new")
-    old_time = F.when(is_old, F.col("event_time"))
-    found = rows.agg(
-        F.count_if("is_new"), F.count_if(is_old), F.min(old_time), F.max(old_time),
-        F.collect_set("_ingested_at"), F.collect_set("_source"),
-    ).head()  # fmt: skip
-    assert found is not None
-    of_batch, of_silver, first, last, moments, sources = found
-    if not of_batch + of_silver:
-        return Superseded(None)
-    return Superseded(rows, of_batch, of_silver, (first, last) if of_silver else None, tuple(moments), tuple(sources))
-
-
-def _superseded_rows(received: Received, neighbours: DataFrame | None) -> DataFrame:
-    suspects = received.hours.where(F.col("asset_id").isNotNull() & ~F.col("is_unique")).select("asset_id", "hour_start")
-    old = None
+    suspects = suspected_hours(received.verdicts.counted.days)
     if neighbours is not None:
-        old = neighbours.withColumn("is_new", F.lit(False)).select(*_KEYED)
-        suspects = suspects.union(old.select("asset_id", _hour())).distinct()
+        suspects = pd.concat([suspects, _hours_of(neighbours)]).drop_duplicates()
+    if suspects.empty:
+        return Superseded(None)
+    rows = _superseded_rows(received, neighbours, suspects).persist()
+    found = rows.agg(F.count("*"), F.count_if("is_new"), F.collect_set("_ingested_at"), F.collect_set("_source")).head()
+    assert found is not None
+    of_all, of_batch, moments, sources = found
+    if not of_all:
+        rows.unpersist()
+        return Superseded(None)
+    return Superseded(rows, of_batch, tuple(moments), tuple(sources))
+
+
+def _superseded_rows(received: Received, neighbours: DataFrame | None, suspects: pd.DataFrame) -> DataFrame:
     files = received.files.select("_file_order", "_source_file")
-    new = (
-        received.good.join(F.broadcast(files), on="_file_order", how="left")
+    hours = {str(name): of_turbine["hour"].to_numpy() for name, of_turbine in suspects.groupby("asset_id")}
+    candidates = (
+        received.verdicts.good_keys(hours)
+        .join(F.broadcast(files), on="_file_order", how="left")
         .withColumns({"_source": F.lit(received.source.name), "is_new": F.lit(True)})
         .select(*_KEYED)
     )
-    candidates = (new if old is None else new.unionByName(old)).withColumn("hour_start", _hour())
-    suspected = candidates.join(suspects, on=["asset_id", "hour_start"], how="left_semi")
-    return suspected.transform(with_rank).where(F.col("rank") > 1).select(*_KEYED, "_winner_file")
+    if neighbours is not None:
+        candidates = candidates.unionByName(neighbours.withColumn("is_new", F.lit(False)).select(*_KEYED))
+    return candidates.transform(with_rank).where(F.col("rank") > 1).select(*_KEYED, "_winner_file")
 
 
-def _hour() -> Column:
-    return F.date_trunc("HOUR", F.col("event_time")).alias("hour_start")
+def _lines(store: TableStore, table: Table, wanted: Mapping[str, Integers], moments: Sequence[datetime]) -> DataFrame:
+    """Lines of bronze with these row numbers, file by file, of batches received then; with their `PROVENANCE`."""
+    columns = StructType([table.schema[name] for name in (*PROVENANCE, "value")])
+    of_batches = Near("_ingested_at", [(moment.astimezone(timezone.utc),) * 2 for moment in moments])
+    return store.read_by_kernel(table, columns.names, lines_at(wanted), columns, near=of_batches)
+
+
+def _hours_of(neighbours: DataFrame) -> pd.DataFrame:
+    """Hours in which silver holds neighbours: `asset_id`; `hour`, since 1970."""
+    hour = F.expr(f"unix_micros(event_time) div {HOUR}").alias("hour")
+    hours: pd.DataFrame = neighbours.select("asset_id", hour).distinct().toPandas()
+    return hours

@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from turbine_health.io.delta import TableStore
+from turbine_health.io.encoded_files import small_batches
 from turbine_health.io.feeds import files_in_order
 from turbine_health.io.local_rows import local_rows
 from turbine_health.pipelines.bronze_layouts import keys_in_bronze, layouts_in_bronze
@@ -25,12 +26,12 @@ from turbine_health.pipelines.ingest_received import (
 )
 from turbine_health.pipelines.ingest_silver import write_silver
 from turbine_health.pipelines.ingest_superseded import find_superseded
+from turbine_health.pipelines.ingest_verdicts import Verdicts
 from turbine_health.settings import Settings
 from turbine_health.sources import Source
 from turbine_health.tables import CHANGED_HOURS, INGEST_RUNS, PROVENANCE, QUARANTINE, bronze, sensor_readings
 from turbine_health.transforms.layouts import LAYOUT_SCHEMA, common_positions
-from turbine_health.transforms.quality import good_keys, in_place, to_judged_rows, to_verdicts
-from turbine_health.transforms.superseding import to_hours
+from turbine_health.transforms.quality import in_place, to_judged_rows, to_verdicts
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,13 @@ def _readmit_source(store: TableStore, settings: Settings, source: Source) -> Re
     judged, before = waiting.count(), held.count()
     fresh = waiting.join(held, on=list(PROVENANCE), how="left_anti")
     received = _received(store, settings, source, fresh, started)
-    superseded = _move(received, waiting) if received.totals.rows else 0
+    with small_batches(store.spark):
+        superseded = _move(received, waiting) if received.totals.rows else 0
     moved = received.totals.rows - superseded
     _record(received, Counter({received.run_id: moved}) + (_account_for(received, held) if before else Counter()))
     if moved + before:
         store.delete(_held(store, settings, waiting).select(*PROVENANCE), QUARANTINE)
-    for cached in (waiting, held, received.rows, received.hours):
+    for cached in (waiting, held, received.verdicts):
         cached.unpersist()
     return ReadmitSummary(judged, moved + before, superseded)
 
@@ -115,10 +117,9 @@ def _received(store: TableStore, settings: Settings, source: Source, waiting: Da
     lines = waiting.select(*bronze(source.name).schema.names)
     rows = lines.transform(to_judged_rows, files, source, common_positions(layouts), settings.ingest.max_future_minutes)
     good = rows.where(in_place(F.col("_reasons") == "")).transform(to_verdicts, source).persist()
-    hours = good.transform(good_keys).transform(to_hours).persist()
     orders = store.spark.createDataFrame(list(places.items()), "_source_file STRING, _file_order INT")
     run_id = f"{_prefix(source)}{started:%Y%m%dT%H%M%S%f}"
-    return Received(store, settings, source, started, run_id, None, good, files, uris, hours, orders)
+    return Received(store, settings, source, started, run_id, None, Verdicts(source, good), files, uris, orders)
 
 
 def _places(store: TableStore, settings: Settings, source: Source, waiting: DataFrame) -> dict[str, int]:
@@ -142,8 +143,9 @@ def _move(received: Received, waiting: DataFrame) -> int:
         set_aside = F.coalesce("_quarantined_at", F.lit(received.received_at))
         store.merge(rows.withColumn("_quarantined_at", set_aside), QUARANTINE)
     write_silver(received, neighbours, superseded)
-    if superseded.rows is not None:
-        superseded.rows.unpersist()
+    for cached in (neighbours, superseded.rows):
+        if cached is not None:
+            cached.unpersist()
     write_changed_hours(received).unpersist()
     return superseded.of_batch
 

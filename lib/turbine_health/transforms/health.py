@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+import pyarrow as pa
 
 from turbine_health.settings import IngestSettings
 from turbine_health.sources import Signal, Source
 from turbine_health.transforms.health_kernel import HealthRules, SignalRule, flagging
 from turbine_health.transforms.quality import SEPARATOR
+from turbine_health.transforms.reading_packs import cutting
 from turbine_health.transforms.slicing import MICROSECONDS, Kernel, Slicing
 
 # Six equal readings of a coarse hourly or daily signal are chance, a dozen are not.
@@ -54,10 +54,12 @@ class Reach:
         return self.longest_step
 
 
-def flag_slices(
-    readings: DataFrame, source: Source, settings: IngestSettings, slicing: Slicing, latest_by: Sequence[str]
-) -> tuple[DataFrame, Kernel]:
-    """Readings brought together, and the kernel for `mapInArrow` that adds `_health_flags` to each.
+def flag_kernels(
+    columns: pa.Schema, source: Source, settings: IngestSettings, slicing: Slicing, latest_by: Sequence[str]
+) -> tuple[Kernel, Kernel]:
+    """What cuts packs of readings into slices, and what adds `_health_flags` to the readings of each.
+
+    The first makes `reading_packs.SLICES`, which go through an exchange by their `partition` to the second.
 
     These are `<signal>:<flag>` and `asset:gap`, joined by `quality.SEPARATOR`; null when fine.
 
@@ -68,27 +70,21 @@ def flag_slices(
     - `asset:gap`: the reading comes more than `max_gap_steps` samplings after the one before, or has none before
       within `Reach.before`, unless that one was of a turbine parked in calm wind.
 
-    Grain of what the kernel returns: one row per `asset_id` and `event_time`. A partition holds a time slice of a share of
-    the turbines, and leaves the kernel sorted, so that the files of a table follow time.
+    Grain of what the second returns: one row per `asset_id` and `event_time`. A partition holds a time slice of a share of
+    the turbines, and leaves it sorted, so that the files of a table follow time.
 
     Args:
-        readings: One row per `asset_id` and `event_time`, unless there are columns in `latest_by`.
+        columns: Of the readings; those that a pack lacks are null. One row per `asset_id` and `event_time`, unless there are
+            columns in `latest_by`.
         source: Its signals and sampling.
         settings: Limits of the flags.
         slicing: How much a worker holds; the flags are the same for any.
         latest_by: Columns of numbers or times, the first of them first: of rows with one key only the greatest stays.
     """
-    reach, length = Reach.of(source, settings), slicing.chunk_seconds * MICROSECONDS
-    # A slice also gets copies of the readings around it that its flags depend on; the kernel drops them in the end.
-    slices = F.expr(
-        "explode(sequence("
-        f"(unix_micros(event_time) - {_micros(reach.after)}) div {length}, "
-        f"(unix_micros(event_time) + {_micros(reach.before)}) div {length}))"
-    )
-    sliced = readings.select("*", slices.alias("_slice"))
-    partition = slicing.partition_of(F.col("asset_id"), F.col("_slice"))
-    kernel = flagging(_rules(source, settings, reach), length, latest_by)
-    return sliced.repartitionById(slicing.partitions, partition), kernel
+    reach = Reach.of(source, settings)
+    # A slice also gets copies of the readings around it that its flags depend on; the second drops them in the end.
+    cut = cutting(slicing, _micros(reach.before), _micros(reach.after), columns)
+    return cut, flagging(_rules(source, settings, reach), slicing.chunk_seconds * MICROSECONDS, latest_by, columns)
 
 
 def _rules(source: Source, settings: IngestSettings, reach: Reach) -> HealthRules:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from turbine_health.transforms.cells import floats
 from turbine_health.transforms.kernels import Booleans, Floats, Integers
+from turbine_health.transforms.reading_packs import with_slices
 from turbine_health.transforms.slicing import Kernel, sorted_codes
 
 # What Spark takes back at a time; the default of its own way out.
@@ -62,14 +63,12 @@ class Series:
     values: dict[str, Floats]
 
 
-def flagging(rules: HealthRules, chunk: int, latest_by: Sequence[str]) -> Kernel:
-    """The kernel for `mapInArrow`; see `flagged`."""
+def flagging(rules: HealthRules, chunk: int, latest_by: Sequence[str], columns: pa.Schema) -> Kernel:
+    """The kernel from `reading_packs.SLICES`, of readings with `columns`; see `flagged`."""
 
     def flag(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        received = list(batches)
-        if received:
-            readings = pa.Table.from_batches(received).combine_chunks()
-            received.clear()
+        readings = with_slices(batches, columns)
+        if readings is not None:
             yield from flagged(readings, rules, chunk, latest_by).to_batches(max_chunksize=ROWS_PER_BATCH)
 
     return flag

@@ -103,15 +103,6 @@ def to_verdicts(rows: DataFrame, source: Source) -> DataFrame:
     )  # fmt: skip
 
 
-def good_keys(verdicts: DataFrame) -> DataFrame:
-    """`asset_id` and `event_time` of each row that belongs in silver, nulls for any other.
-
-    Grain: that of `verdicts`, which come from `to_verdicts`.
-    """
-    is_good = F.col("_reasons").isNull()
-    return verdicts.select(*[F.when(is_good, F.col(key)).alias(key) for key in ("asset_id", "event_time")])
-
-
 def in_place(condition: Column) -> Column:
     """The same condition, evaluated where it stands.
 

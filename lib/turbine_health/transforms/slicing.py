@@ -61,6 +61,14 @@ class Slicing:
         share = _share_of(asset_id, self.turbine_shares)
         return F.pmod(chunk * self.turbine_shares + share, F.lit(self.partitions)).cast("int")
 
+    def partitions_of(self, asset_ids: pa.Array, chunks: Integers) -> Integers:
+        """The same, of columns in a worker."""
+        encoded = asset_ids.dictionary_encode()
+        hashes = np.array([zlib.crc32(name.encode()) for name in encoded.dictionary.to_pylist()], dtype=np.int64)
+        share = hashes[encoded.indices.to_numpy()] % self.turbine_shares
+        partitions: Integers = (chunks * self.turbine_shares + share) % self.partitions
+        return partitions
+
 
 def counting(time: str, step_seconds: int, chunk_cells: int) -> Kernel:
     """What counts the rows that turbines have in their chunks.

@@ -2,42 +2,64 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-MINUTE, HOUR = 60_000_000, 3_600_000_000  # microseconds
+from turbine_health.transforms.kernels import Integers
+from turbine_health.transforms.reading_packs import HOUR
+from turbine_health.transforms.slicing import in_chunks
+
 # Received later, in a later file of the same batch, further down in the same file: each beats the one before.
 LATEST_FIRST = ("_ingested_at", "_file_order", "_source_row")
 
 
-def to_hours(rows: DataFrame) -> DataFrame:
-    """Count readings by turbine and hour, and prove cheaply that their keys are unique.
+def suspected_hours(parts: pd.DataFrame) -> pd.DataFrame:
+    """Hours in which a turbine's readings may have one time twice; in all others no key comes twice.
 
-    Every minute of the hour is one bit. As many bits as readings, all on whole minutes: no key came twice.
+    Grain: one row per `asset_id` and `hour`.
 
-    Grain: one row per `asset_id` and `hour_start`; rows with a null `asset_id` or `event_time` share one.
+    Args:
+        parts: Columns of `reading_packs.DAY_PARTS`; of a day there may be several rows.
 
     Returns:
-        `asset_id`, `hour_start` (UTC), `readings`, `first_time`, `last_time`, and `is_unique`: false
-        means only that it is not proven.
+        `asset_id`; `hour`, since 1970.
     """
-    micros = F.unix_micros("event_time")
-    by_minute = rows.select(
-        "asset_id",
-        F.timestamp_micros(micros - micros % HOUR).alias("hour_start"),
-        "event_time",
-        F.expr(f"shiftleft(1L, cast(unix_micros(event_time) % {HOUR} div {MINUTE} as int))").alias("bit"),
-        (micros % MINUTE != 0).alias("is_off_minute"),
-    )
-    hours = by_minute.groupBy("asset_id", "hour_start").agg(
-        F.count("*").alias("readings"),
-        F.min("event_time").alias("first_time"),
-        F.max("event_time").alias("last_time"),
-        F.bit_or("bit").alias("bits"),
-        F.bool_or("is_off_minute").alias("has_off_minute"),
-    )
-    is_unique = (F.bit_count("bits") == F.col("readings")) & ~F.col("has_off_minute")
-    return hours.select("asset_id", "hour_start", "readings", "first_time", "last_time", is_unique.alias("is_unique"))
+    hours = np.arange(24)
+    of_part, repeated = np.nonzero(parts["repeated_hours"].to_numpy()[:, None] >> hours & 1)
+    within = parts.iloc[of_part][["asset_id", "day"]]
+    found = pd.DataFrame({"asset_id": within["asset_id"].array, "hour": within["day"].to_numpy() * 24 + repeated})
+    # Parts of one day that overlap: from where the later one begins to where the first of the two ends.
+    key = ["asset_id", "day"]
+    in_order = parts[parts.duplicated(key, keep=False)].sort_values([*key, "first_time"])
+    latest = in_order.groupby(key)["last_time"].cummax()
+    earlier = latest.groupby([in_order[name] for name in key]).shift()
+    overlaps = in_order[in_order["first_time"] <= earlier]
+    spans = pd.DataFrame({
+        "asset_id": overlaps["asset_id"], "first": overlaps["first_time"] // HOUR,
+        "last": np.minimum(overlaps["last_time"], earlier[overlaps.index]).astype("int64") // HOUR,
+    })  # fmt: skip
+    shared = in_chunks(spans, "first", "last", 1)[["asset_id", "chunk"]].rename(columns={"chunk": "hour"})
+    suspected: pd.DataFrame = pd.concat([found, shared]).drop_duplicates(ignore_index=True)
+    return suspected
+
+
+def hours_within(parts: pd.DataFrame, earlier: timedelta, later: timedelta) -> dict[str, Integers]:
+    """Hours of each turbine from so much before the days of which there are readings to so much after them.
+
+    Args:
+        parts: Columns of `reading_packs.DAY_PARTS`.
+        earlier: Before the first hour of a day; whole hours.
+        later: After its last one; whole hours.
+
+    Returns:
+        `asset_id` → numbers of hours since 1970, ascending.
+    """
+    near = np.arange(-(earlier // timedelta(hours=1)), 24 + later // timedelta(hours=1))
+    return {str(name): np.unique(days.to_numpy()[:, None] * 24 + near) for name, days in parts.groupby("asset_id")["day"]}
 
 
 def with_rank(readings: DataFrame) -> DataFrame:
