@@ -115,6 +115,23 @@ def test_flags_do_not_depend_on_how_readings_were_cut_into_batches(store, tmp_pa
     }  # fmt: skip
 
 
+def test_without_compiled_classes_spark_leaves_the_same_rows(landing, store, tmp_path, monkeypatch):
+    twin = Landing(TableStore(store.spark, store.storage.model_copy(update={"root": str(tmp_path / "twin")})), landing.folder)
+    for name, lines in {
+        "a.csv": [*steps("T07", "2024-01-01"), *steps("T08", "2024-01-01"), "T07,n/a,8,60", "T07,2024-01-01 05:00:00,8,999"],
+        "b.csv": [*steps("T07", "2024-01-02"), "T07,2024-01-01 07:00:00,8,12", "T08,2024-01-01 23:30:00,8,61"],
+    }.items():
+        landing.write(name, *lines)
+        landing.ingest()
+        with monkeypatch.context() as patched:
+            for place in ("delta.fits_decoded_files", "delta.fits_encoded_files", "merges.fits_merged_files"):
+                patched.setattr(f"turbine_health.io.{place}", lambda *_: False)
+            twin.ingest()
+    mine, theirs = landing.rows(), twin.rows()
+    assert mine == theirs
+    assert [len(mine[name]) for name in ("silver", "quarantine")] == [73, 3]
+
+
 def test_a_batch_that_broke_off_between_two_tables_is_done_again_with_the_same_result(landing, store, tmp_path, monkeypatch):
     def broken(*_: object) -> None:
         raise TableError("the power went out")
