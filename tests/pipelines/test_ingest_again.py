@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 from landing import Landing, steps
+from pyspark.sql import DataFrame
 
-from turbine_health.errors import SourceError, TableError
-from turbine_health.io.delta import TableStore
+from turbine_health.errors import ConcurrentRunError, SourceError, TableError
+from turbine_health.io.delta import TableStore, WriteResult
 from turbine_health.pipelines import ingest_batch
 from turbine_health.pipelines.ingest import ingest
-from turbine_health.tables import INGEST_RUNS
+from turbine_health.tables import ASSET_LIVES, INGEST_RUNS, Table
 
 OTHER_HEADER = "asset_id,event_time,Wind,bearing_temp_c"
 
@@ -131,3 +132,19 @@ def test_rows_between_the_days_of_a_late_file_stay_as_they_are_though_their_flag
     after = {row["event_time"]: row["quality_flags"] for row in landing.silver.collect()}
     changed = {moment.day for moment, flags in before.items() if after[moment] != flags}
     assert {1, 12} <= changed <= {1, 2, 11, 12}
+
+
+def test_events_and_lives_that_another_run_wrote_meanwhile_are_computed_again(landing, monkeypatch):
+    rivals = iter([ConcurrentRunError("another run wrote silver.asset_lives at the same time", where="lake", hint="run again")])
+    write = TableStore.overwrite_if_changed
+
+    def overtaken(self: TableStore, frame: DataFrame, table: Table) -> WriteResult:
+        for rival in rivals if table == ASSET_LIVES else ():
+            raise rival
+        return write(self, frame, table)
+
+    monkeypatch.setattr(TableStore, "overwrite_if_changed", overtaken)
+    landing.write("a.csv", *steps("T07", "2024-01-01"))
+    assert landing.ingest().rows_to_silver == 24
+    assert next(rivals, None) is None
+    assert landing.store.read(ASSET_LIVES).count() == 1

@@ -67,7 +67,8 @@ def record_account(
     for row in set_aside:
         for code in row["codes"]:
             codes[code] = codes.get(code, 0) + row["count"]
-    _write(received, layouts, started, account, codes)
+    # In one order, for two accounts of the same rows are to be the same.
+    _write(received, layouts, started, account, dict(sorted(codes.items())))
     return account
 
 

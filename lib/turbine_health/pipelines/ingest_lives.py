@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from datetime import datetime, timedelta, timezone
 from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from turbine_health.errors import ConcurrentRunError
 from turbine_health.io.delta import TableStore
 from turbine_health.io.encoded_files import small_batches
 from turbine_health.io.event_logs import read_event_log
@@ -32,46 +33,58 @@ from turbine_health.transforms.silver_rows import SPANS, spanning
 
 logger = logging.getLogger("turbine_health")
 
+# Another run that writes events and lives takes a few seconds for it.
+ATTEMPTS = 3
+
 
 def update_lives(store: TableStore, settings: Settings) -> None:
     """Bring `silver.asset_events`, `silver.asset_lives` and `quarantine.asset_events` up to date.
 
     Raises:
         SourceError: An event log that is not there, or lacks a column that the description names.
+        ConcurrentRunError: Other runs write them, again and again.
     """
     with_flags = any(isinstance(source.failures, FlagColumn) for source in settings.sources)
     # Only of flags is there a row of Spark's for each reading.
     with small_batches(store.spark), nullcontext() if with_flags else for_few_rows(store.spark):
-        _update_lives(store, settings)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return _update_lives(store, settings)
+            except ConcurrentRunError as rival:
+                if attempt == ATTEMPTS:
+                    raise
+                logger.info("%s; events and lives are computed again, from what is there now", rival.what)
 
 
 def _update_lives(store: TableStore, settings: Settings) -> None:
-    spans = cached_with_short_plan(_spans(store, settings))
-    held = [spans]
-    events, rejected = store.empty(ASSET_EVENTS), store.empty(QUARANTINED_EVENTS)
-    for source in settings.sources:
-        if isinstance(source.failures, EventLog):
-            latest = datetime.now(timezone.utc) + timedelta(minutes=settings.ingest.max_future_minutes)
-            judged = cached_with_short_plan(_written_events(store, source, source.failures, spans, latest))
-            held.append(judged)
-            kept = _known_events(store, source).transform(filter_out_of_log, judged)
-            events = events.unionByName(judged.where("counts").select(*events.columns)).unionByName(kept)
-            rejected = rejected.unionByName(judged.where(F.size("reasons") > 0).select(*rejected.columns))
-        elif isinstance(source.failures, LastReading):
-            own = spans.where(F.col("_source") == source.name)
-            events = events.unionByName(failures_at_last_reading(own, source.name, source.step).select(*events.columns))
-        elif isinstance(source.failures, FlagColumn) and store.exists(bronze(source.name)):
-            flags = _flags(store, settings, source, source.failures)
-            events = events.unionByName(failures_while_flagged(flags, source.name).select(*events.columns))
-    turbines = spans.groupBy("asset_id").agg(
-        F.min("first_reading").alias("first_reading"), F.max("records_end").alias("records_end")
-    )
-    store.overwrite_if_changed(rejected, QUARANTINED_EVENTS)
-    store.overwrite_if_changed(events, ASSET_EVENTS)
-    lives = turbines.transform(to_lives, store.read(ASSET_EVENTS).transform(to_outages))
-    store.overwrite_if_changed(lives.select(*ASSET_LIVES.schema.names), ASSET_LIVES)
-    for frame in held:
-        frame.unpersist()
+    with ExitStack() as held:
+        spans = _held(_spans(store, settings), held)
+        events, rejected = store.empty(ASSET_EVENTS), store.empty(QUARANTINED_EVENTS)
+        for source in settings.sources:
+            if isinstance(source.failures, EventLog):
+                latest = datetime.now(timezone.utc) + timedelta(minutes=settings.ingest.max_future_minutes)
+                judged = _held(_written_events(store, source, source.failures, spans, latest), held)
+                kept = _known_events(store, source).transform(filter_out_of_log, judged)
+                events = events.unionByName(judged.where("counts").select(*events.columns)).unionByName(kept)
+                rejected = rejected.unionByName(judged.where(F.size("reasons") > 0).select(*rejected.columns))
+            elif isinstance(source.failures, LastReading):
+                own = spans.where(F.col("_source") == source.name)
+                events = events.unionByName(failures_at_last_reading(own, source.name, source.step).select(*events.columns))
+            elif isinstance(source.failures, FlagColumn) and store.exists(bronze(source.name)):
+                flags = _flags(store, settings, source, source.failures)
+                events = events.unionByName(failures_while_flagged(flags, source.name).select(*events.columns))
+        ends = F.min("first_reading").alias("first_reading"), F.max("records_end").alias("records_end")
+        store.overwrite_if_changed(rejected, QUARANTINED_EVENTS)
+        store.overwrite_if_changed(events, ASSET_EVENTS)
+        lives = spans.groupBy("asset_id").agg(*ends).transform(to_lives, store.read(ASSET_EVENTS).transform(to_outages))
+        store.overwrite_if_changed(lives.select(*ASSET_LIVES.schema.names), ASSET_LIVES)
+
+
+def _held(frame: DataFrame, held: ExitStack) -> DataFrame:
+    """Cached until `held` ends."""
+    cached = cached_with_short_plan(frame)
+    held.callback(cached.unpersist)
+    return cached
 
 
 def _spans(store: TableStore, settings: Settings) -> DataFrame:

@@ -31,6 +31,8 @@ BEFORE_ALL_FILES = -1
 _SPANS = StructType([
     StructField("asset_id", StringType()), StructField("first", TimestampType()), StructField("last", TimestampType()),
 ])  # fmt: skip
+# Days that lie apart are looked for one by one; where there are more, all that lies between them is looked at, too.
+MOST_SPANS = 200
 # What the names of readmissions begin with.
 READMISSION = "readmit-"
 
@@ -111,6 +113,8 @@ class Received:
         if not brought.size:
             return Near("_ingested_at", [(self.received_at, self.received_at)])
         is_apart = np.diff(brought) > 1
+        if is_apart.sum() >= MOST_SPANS:
+            is_apart[:] = False
         starts, stops = brought[np.append(True, is_apart)], brought[np.append(is_apart, True)] + 1
         runs = [(as_time(start * DAY), as_time(stop * DAY)) for start, stop in zip(starts, stops, strict=True)]
         return Near("event_time", [(start - earlier, stop + later) for start, stop in runs])

@@ -73,7 +73,7 @@ def find_superseded(received: Received, neighbours: DataFrame | None) -> Superse
 
 def _superseded_rows(received: Received, neighbours: DataFrame | None, suspects: pd.DataFrame) -> DataFrame:
     files = received.files.select("_file_order", "_source_file")
-    hours = {str(name): of_turbine["hour"].to_numpy() for name, of_turbine in suspects.groupby("asset_id")}
+    hours = {str(name): np.unique(of_turbine.to_numpy()) for name, of_turbine in suspects.groupby("asset_id")["hour"]}
     candidates = (
         received.verdicts.good_keys(hours)
         .join(F.broadcast(files), on="_file_order", how="left")

@@ -48,7 +48,7 @@ def key_packs(time: str, block_seconds: int, hours: Mapping[str, Integers]) -> K
     Args:
         time: Column of times.
         block_seconds: What one pack spans at most.
-        hours: `asset_id` → numbers of hours since 1970; rows of others are left out.
+        hours: `asset_id` → numbers of hours since 1970, ascending; rows of others are left out.
     """
 
     def prepare(rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Integers]:

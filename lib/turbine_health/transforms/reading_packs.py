@@ -39,8 +39,10 @@ VERDICTS = StructType([
 # `repeated_hours` has a bit set for each hour in which a key comes twice.
 DAY_PARTS = of_turbine("day", "readings", "first_time", "last_time", "repeated_hours")
 SLICES = StructType([StructField("partition", IntegerType()), StructField("_slice", LongType()), *PACK])
-# Rows of a pack: compressed some 400 KB, for what is larger than 512 KB Java's collector clears away only with all the rest.
-PACK_ROWS = 2**13
+# Of a pack, before it is compressed to less than half: larger than 512 KB Java clears a value away only with all the rest.
+PACK_BYTES = 2**20
+# Rows that Spark takes back at a time.
+ROWS_PER_BATCH = 10_000
 # What a worker holds at once where it need not hold more.
 GATHERED_BYTES = 32 * 2**20
 HOUR, DAY = 3600 * MICROSECONDS, 86_400 * MICROSECONDS
@@ -112,26 +114,36 @@ def choosing(hours: Mapping[str, Integers], columns: pa.Schema) -> Kernel:
     """The kernel that makes rows of packs again, of these columns and of some hours alone.
 
     Args:
-        hours: `asset_id` → numbers of hours since 1970.
+        hours: `asset_id` → numbers of hours since 1970, ascending.
         columns: `asset_id`, `event_time` and others.
     """
 
     def choose(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for readings in _gathered(batches, columns):
             is_chosen = is_within(hours, readings["asset_id"].combine_chunks(), _micros(readings))
-            yield from readings.filter(pa.array(is_chosen)).to_batches(max_chunksize=PACK_ROWS)
+            yield from readings.filter(pa.array(is_chosen)).to_batches(max_chunksize=ROWS_PER_BATCH)
 
     return choose
 
 
 def is_within(hours: Mapping[str, Integers], asset_ids: pa.Array, at: Integers) -> Booleans:
-    """Whether each turbine and time, in microseconds since 1970, lies in some hours, numbered by turbine since then."""
-    encoded = asset_ids.dictionary_encode()
-    names = encoded.dictionary.to_pylist()
+    """Whether each reading lies in some hours of its turbine.
+
+    Args:
+        hours: `asset_id` → numbers of hours since 1970, ascending.
+        asset_ids: Of the readings.
+        at: Their times, microseconds since 1970.
+    """
+    if not at.size:
+        return np.zeros(0, dtype=bool)
+    encoded, hour = asset_ids.dictionary_encode(), at // HOUR
+    names, ends = encoded.dictionary.to_pylist(), (hour.min(), hour.max() + 1)
     # One number a turbine and hour.
-    wanted = [code + len(names) * hours[name] for code, name in enumerate(names) if name in hours]
-    found = encoded.indices.to_numpy() + len(names) * (at // HOUR)
-    chosen: Booleans = np.isin(found, np.concatenate(wanted)) if wanted else np.zeros(len(found), dtype=bool)
+    found = encoded.indices.to_numpy() + len(names) * hour
+    near = [(code, hours[name][slice(*np.searchsorted(hours[name], ends))]) for code, name in enumerate(names) if name in hours]
+    chosen: Booleans = np.isin(
+        found, np.concatenate([np.empty(0, np.int64), *(code + len(names) * each for code, each in near)])
+    )
     return chosen
 
 
@@ -202,8 +214,9 @@ def _gathered(batches: Iterator[pa.RecordBatch], columns: pa.Schema) -> Iterator
 
 
 def _packs(readings: pa.Table) -> Iterator[pa.Array]:
-    for start in range(0, len(readings), PACK_ROWS):
-        yield _value(readings.slice(start, PACK_ROWS).combine_chunks())
+    rows = max(PACK_BYTES * len(readings) // max(readings.nbytes, 1), 1)
+    for start in range(0, len(readings), rows):
+        yield _value(readings.slice(start, rows).combine_chunks())
 
 
 def _value(rows: pa.Table) -> pa.Array:

@@ -56,7 +56,7 @@ def only_touched(kernel: Kernel, separator: str, hours: Mapping[str, Integers]) 
     Args:
         kernel: Makes rows of silver with `is_settled`, null for new ones, and `_old_flags`.
         separator: Of texts.
-        hours: `asset_id` → numbers of hours since 1970 in which old rows may change.
+        hours: `asset_id` → numbers of hours since 1970, ascending, in which old rows may change.
 
     Returns:
         Makes rows of silver: new ones, and old ones in those hours that are not settled and whose flags are others now.
