@@ -14,6 +14,11 @@ class Near:
     column: str
     spans: Sequence[tuple[datetime, datetime]]
 
+    @classmethod
+    def at(cls, column: str, *moments: datetime) -> Near:
+        """Rows of these very moments."""
+        return cls(column, [(moment, moment) for moment in moments])
+
     def sql(self, table: str = "") -> str:
         """As a condition on the columns of `table`, an alias with its dot."""
         column = f"{table}`{self.column}`"

@@ -97,7 +97,7 @@ class Received:
         """Where in silver the batch may change a row: replace it, or its flags. Around all of `touched_hours`."""
         return self.near(*self._touching)
 
-    @property
+    @cached_property
     def touched_hours(self) -> dict[str, Integers]:
         """Hours of each turbine in which that may be, as `superseding.hours_within` gives them."""
         return hours_within(self.verdicts.counted.days, *self._touching)
@@ -111,7 +111,7 @@ class Received:
         """The days of which the batch brings readings, and so much before and after them."""
         brought = np.unique(self.verdicts.counted.days["day"].to_numpy())
         if not brought.size:
-            return Near("_ingested_at", [(self.received_at, self.received_at)])
+            return Near.at("_ingested_at", self.received_at)
         is_apart = np.diff(brought) > 1
         if is_apart.sum() >= MOST_SPANS:
             is_apart[:] = False

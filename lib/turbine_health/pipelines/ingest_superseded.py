@@ -88,7 +88,7 @@ def _superseded_rows(received: Received, neighbours: DataFrame | None, suspects:
 def _lines(store: TableStore, table: Table, wanted: Mapping[str, Integers], moments: Sequence[datetime]) -> DataFrame:
     """Lines of bronze with these row numbers, file by file, of batches received then; with their `PROVENANCE`."""
     columns = StructType([table.schema[name] for name in (*PROVENANCE, "value")])
-    of_batches = Near("_ingested_at", [(moment.astimezone(timezone.utc),) * 2 for moment in moments])
+    of_batches = Near.at("_ingested_at", *(moment.astimezone(timezone.utc) for moment in moments))
     return store.read_by_kernel(table, columns.names, lines_at(wanted), columns, near=of_batches)
 
 

@@ -131,7 +131,7 @@ def judge(
     if rules is None:
         lines = store.read(bronze(source.name)).where(F.col("_ingested_at") == received_at)
     else:
-        of_batch = Near("_ingested_at", [(received_at, received_at)])
+        of_batch = Near.at("_ingested_at", received_at)
         told = store.read_by_kernel(bronze(source.name), _LINES, telling_plain(rules), VERDICTS, near=of_batch)
         # On disk, for the rows of a batch are as large as the whole heap of a small driver.
         told = told.persist(StorageLevel.DISK_ONLY)

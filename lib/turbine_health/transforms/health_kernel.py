@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 
 from turbine_health.transforms.cells import floats
 from turbine_health.transforms.kernels import Booleans, Floats, Integers
-from turbine_health.transforms.reading_packs import with_slices
+from turbine_health.transforms.reading_packs import ROWS_PER_BATCH, with_slices
 from turbine_health.transforms.slicing import Kernel, sorted_codes
 
-# What Spark takes back at a time; the default of its own way out.
-ROWS_PER_BATCH = 10_000
 T = TypeVar("T", bound=np.generic)
 
 

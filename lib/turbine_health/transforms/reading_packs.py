@@ -41,7 +41,7 @@ DAY_PARTS = of_turbine("day", "readings", "first_time", "last_time", "repeated_h
 SLICES = StructType([StructField("partition", IntegerType()), StructField("_slice", LongType()), *PACK])
 # Of a pack, before it is compressed to less than half: larger than 512 KB Java clears a value away only with all the rest.
 PACK_BYTES = 2**20
-# Rows that Spark takes back at a time.
+# What Spark takes back at a time; the default of its own way out.
 ROWS_PER_BATCH = 10_000
 # What a worker holds at once where it need not hold more.
 GATHERED_BYTES = 32 * 2**20
