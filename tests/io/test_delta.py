@@ -45,6 +45,16 @@ def test_the_same_rows_in_another_order_write_nothing_and_are_counted(store: Tab
     assert (again.version, again.rows) == (None, 2)
 
 
+def test_of_several_tables_only_those_that_changed_get_a_version(store: TableStore) -> None:
+    risk = risks(store.spark, "T01", "2024-01-01", [0.1, None])
+    hours = store.spark.sql("SELECT 'T01' AS asset_id, TIMESTAMP '2024-01-01' AS hour_start, 'r1' AS run_id")
+    first = store.overwrite_those_changed((risk, FAILURE_PREDICTIONS), (hours, CHANGED_HOURS))
+    assert [(result.version is None, result.rows) for result in first] == [(False, 2), (False, 1)]
+    again = store.overwrite_those_changed((risk, FAILURE_PREDICTIONS), (hours.union(hours), CHANGED_HOURS))
+    assert [(result.version is None, result.rows) for result in again] == [(True, 2), (False, 2)]
+    assert store.read(CHANGED_HOURS).count() == 2
+
+
 def test_features_are_written_without_a_dictionary_and_turbines_with_one(store: TableStore) -> None:
     feature = "rotor_speed_rpm__mean_24h"
     windows = store.spark.range(1_000).selectExpr(

@@ -136,14 +136,14 @@ def test_rows_between_the_days_of_a_late_file_stay_as_they_are_though_their_flag
 
 def test_events_and_lives_that_another_run_wrote_meanwhile_are_computed_again(landing, monkeypatch):
     rivals = iter([ConcurrentRunError("another run wrote silver.asset_lives at the same time", where="lake", hint="run again")])
-    write = TableStore.overwrite_if_changed
+    write = TableStore.overwrite
 
     def overtaken(self: TableStore, frame: DataFrame, table: Table) -> WriteResult:
         for rival in rivals if table == ASSET_LIVES else ():
             raise rival
         return write(self, frame, table)
 
-    monkeypatch.setattr(TableStore, "overwrite_if_changed", overtaken)
+    monkeypatch.setattr(TableStore, "overwrite", overtaken)
     landing.write("a.csv", *steps("T07", "2024-01-01"))
     assert landing.ingest().rows_to_silver == 24
     assert next(rivals, None) is None

@@ -21,7 +21,7 @@ from turbine_health.errors import TableError
 from turbine_health.io.conflicts import CONFLICTS, alone
 from turbine_health.io.decoded_files import decoding, file_pieces, fits_decoded_files
 from turbine_health.io.encoded_files import append_encoded_files, fits_encoded_files, replace_by_encoded_files
-from turbine_health.io.fingerprints import fingerprints
+from turbine_health.io.fingerprints import rows_where_same
 from turbine_health.io.hadoop import Hadoop
 from turbine_health.io.near import Near
 from turbine_health.io.workers import Kernel, by_workers
@@ -185,7 +185,8 @@ class TableStore:
 
     def overwrite(self, frame: DataFrame, table: Table) -> WriteResult:
         """Replace all rows in one commit; readers see before or after."""
-        return self._write(frame, table, "overwrite")
+        result = self._write(frame, table, "overwrite")
+        return replace(result, rows=result.rows_inserted)
 
     def replace(self, frame: DataFrame, table: Table) -> WriteResult:
         """Replace all rows and the schema in one commit, for a table whose columns follow from settings."""
@@ -204,13 +205,17 @@ class TableStore:
 
     def overwrite_if_changed(self, frame: DataFrame, table: Table) -> WriteResult:
         """Replace all rows, unless the table holds these very rows already; then no version is written."""
-        rows = frame.select(*table.schema.names)
-        if self.exists(table):
-            (count, fingerprint), old = fingerprints(rows, self.read(table))
-            if (count, fingerprint) == old:
-                return WriteResult(version=None, rows=count)
-        result = self.overwrite(rows, table)
-        return replace(result, rows=result.rows_inserted)
+        return self.overwrite_those_changed((frame, table))[0]
+
+    def overwrite_those_changed(self, *wanted: tuple[DataFrame, Table]) -> list[WriteResult]:
+        """As `overwrite_if_changed`, each; all are compared in one job before the first is written."""
+        new = [frame.select(*table.schema.names) for frame, table in wanted]
+        old = [self.read(table) if self.exists(table) else None for _, table in wanted]
+        kept = rows_where_same(new, old)
+        return [
+            self.overwrite(rows, table) if count is None else WriteResult(version=None, rows=count)
+            for rows, (_, table), count in zip(new, wanted, kept, strict=True)
+        ]
 
     def merge(
         self,
@@ -257,14 +262,9 @@ class TableStore:
         return self._commit(table, merge.whenMatchedDelete().execute)
 
     def _write(
-        self,
-        frame: DataFrame,
-        table: Table,
-        mode: str,
-        *,
-        transaction: Transaction | None = None,
-        options: Mapping[str, str] | None = None,
-    ) -> WriteResult:
+        self, frame: DataFrame, table: Table, mode: str, *,
+        transaction: Transaction | None = None, options: Mapping[str, str] | None = None,
+    ) -> WriteResult:  # fmt: skip
         self._refuse_other_schema(frame, table, "cannot be written")
         self.create(table)
         self._spare_dictionaries(table)

@@ -1,7 +1,8 @@
-"""Whether two frames hold the same rows, found out in one job and without bringing a row to the driver."""
+"""Whether frames hold the same rows, found out in one job and without bringing a row to the driver."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 
 from pyspark.sql import DataFrame
@@ -14,6 +15,14 @@ def fingerprints(*frames: DataFrame) -> list[tuple[int, int]]:
     sums = reduce(DataFrame.unionByName, tagged).groupBy("side").agg(F.count("*"), F.sum("hash")).collect()
     found = {int(side): (int(rows), int(hashes)) for side, rows, hashes in sums}
     return [found.get(side, (0, 0)) for side in range(len(frames))]
+
+
+def rows_where_same(new: Sequence[DataFrame], old: Sequence[DataFrame | None]) -> list[int | None]:
+    """How many rows two frames have that hold the same ones, pair by pair; None where they differ, or `old` has none."""
+    pairs = [(mine, theirs) for mine, theirs in zip(new, old, strict=True) if theirs is not None]
+    found = fingerprints(*(frame for pair in pairs for frame in pair)) if pairs else []
+    same = iter(mine[0] if mine == theirs else None for mine, theirs in zip(found[::2], found[1::2], strict=True))
+    return [next(same) if theirs is not None else None for theirs in old]
 
 
 def _hashes(frame: DataFrame) -> DataFrame:

@@ -74,10 +74,9 @@ def _update_lives(store: TableStore, settings: Settings) -> None:
                 flags = _flags(store, settings, source, source.failures)
                 events = events.unionByName(failures_while_flagged(flags, source.name).select(*events.columns))
         ends = F.min("first_reading").alias("first_reading"), F.max("records_end").alias("records_end")
-        store.overwrite_if_changed(rejected, QUARANTINED_EVENTS)
-        store.overwrite_if_changed(events, ASSET_EVENTS)
-        lives = spans.groupBy("asset_id").agg(*ends).transform(to_lives, store.read(ASSET_EVENTS).transform(to_outages))
-        store.overwrite_if_changed(lives.select(*ASSET_LIVES.schema.names), ASSET_LIVES)
+        events = _held(events, held)
+        lives = spans.groupBy("asset_id").agg(*ends).transform(to_lives, events.transform(to_outages))
+        store.overwrite_those_changed((rejected, QUARANTINED_EVENTS), (events, ASSET_EVENTS), (lives, ASSET_LIVES))
 
 
 def _held(frame: DataFrame, held: ExitStack) -> DataFrame:
