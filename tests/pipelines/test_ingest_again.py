@@ -117,9 +117,11 @@ def test_rows_of_a_file_that_two_sources_share_are_superseded_once_each(landing)
 
 def test_rows_between_the_days_of_a_late_file_stay_as_they_are_though_their_flags_would_be_others_now(landing):
     days = [f"2024-01-{day:02}" for day in range(1, 13)]
-    for day in days:
-        stuck = [f"T07,{day} {minute // 60:02}:{minute % 60:02}:00,8.{minute},60" for minute in range(0, 1_440, 10)]
-        landing.write(f"{day}.csv", *stuck)
+    # Days that the late file's own reach into, and those between them, in files of silver of their own.
+    for first, last in ((0, 1), (1, 2), (2, 10), (10, 11), (11, 12)):
+        for day in days[first:last]:
+            stuck = [f"T07,{day} {minute // 60:02}:{minute % 60:02}:00,8.{minute},60" for minute in range(0, 1_440, 10)]
+            landing.write(f"{day}.csv", *stuck)
         landing.ingest()
     before = {row["event_time"]: row["quality_flags"] for row in landing.silver.collect()}
     landing.source = {"sampling_minutes": 10, "signals": [
