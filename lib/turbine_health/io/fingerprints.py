@@ -19,10 +19,10 @@ def fingerprints(*frames: DataFrame) -> list[tuple[int, int]]:
 
 def rows_where_same(new: Sequence[DataFrame], old: Sequence[DataFrame | None]) -> list[int | None]:
     """How many rows two frames have that hold the same ones, pair by pair; None where they differ, or `old` has none."""
-    pairs = [(mine, theirs) for mine, theirs in zip(new, old, strict=True) if theirs is not None]
-    found = fingerprints(*(frame for pair in pairs for frame in pair)) if pairs else []
-    same = iter(mine[0] if mine == theirs else None for mine, theirs in zip(found[::2], found[1::2], strict=True))
-    return [next(same) if theirs is not None else None for theirs in old]
+    pairs = {place: (new[place], theirs) for place, theirs in enumerate(old) if theirs is not None}
+    found = fingerprints(*(frame for pair in pairs.values() for frame in pair)) if pairs else []
+    same = {place: mine[0] for place, mine, theirs in zip(pairs, found[::2], found[1::2], strict=True) if mine == theirs}
+    return [same.get(place) for place in range(len(old))]
 
 
 def _hashes(frame: DataFrame) -> DataFrame:
